@@ -1,0 +1,431 @@
+//! What can be asked of a session.
+//!
+//! Owns: the commands and the envelope that carries one. Must not know: who may ask, and what comes of it.
+//! Invariant: a command's name is `noun.verb`; the ones that only the server itself may give are told by
+//! [`Command::is_internal`], and no frame or route reads them from a client.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::event::MessageEdited;
+use crate::grant::Role;
+use crate::ids::{LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, TurnId, UserId};
+use crate::model::{EndReason, ParticipantKind, SettingsPatch, Usage, Visibility};
+
+/// A command with everything the caller says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Chosen by the caller; becomes the id of the first event and of what is made. A retry bears the same key.
+    pub key: Uuid,
+    /// The stream that a message goes to; `main` for everything else.
+    pub stream: Stream,
+    /// The last seq of that stream that the caller had applied.
+    pub seen: Option<Seq>,
+    /// Whether the caller has sent this key before.
+    pub retry: bool,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What can be asked of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "name", content = "data")]
+pub enum Command {
+    /// Begin work in a session that was made with `start: false`.
+    #[serde(rename = "session.start")]
+    SessionStart(SessionStart),
+    /// Give it another title.
+    #[serde(rename = "session.rename")]
+    SessionRename(SessionRename),
+    /// Change description, tags, category or visibility.
+    #[serde(rename = "session.change_details")]
+    SessionChangeDetails(SessionChangeDetails),
+    /// Change settings.
+    #[serde(rename = "session.change_settings")]
+    SessionChangeSettings(SettingsPatch),
+    /// End it.
+    #[serde(rename = "session.end")]
+    SessionEnd(SessionEnd),
+    /// Become a participant. Only the server's doors say this.
+    #[serde(rename = "participant.join")]
+    ParticipantJoin(ParticipantJoin),
+    /// Stop being a participant.
+    #[serde(rename = "participant.leave")]
+    ParticipantLeave(ParticipantLeave),
+    /// Send somebody away.
+    #[serde(rename = "participant.remove")]
+    ParticipantRemove(ParticipantRemove),
+    /// Change what somebody may do.
+    #[serde(rename = "participant.change_role")]
+    ParticipantChangeRole(ParticipantChangeRole),
+    /// Say something.
+    #[serde(rename = "message.post")]
+    MessagePost(MessagePost),
+    /// Change the text of one's own message.
+    #[serde(rename = "message.edit")]
+    MessageEdit(MessageEdit),
+    /// Erase a message's text, everywhere.
+    #[serde(rename = "message.redact")]
+    MessageRedact(MessageRedact),
+    /// Mark a message as a decision.
+    #[serde(rename = "decision.record")]
+    DecisionRecord(DecisionRecord),
+    /// Take that mark away.
+    #[serde(rename = "decision.withdraw")]
+    DecisionWithdraw(DecisionWithdraw),
+    /// Ask the assistant about a message that is there already.
+    #[serde(rename = "turn.ask")]
+    TurnAsk(TurnAsk),
+    /// Change what is asked while it waits.
+    #[serde(rename = "turn.edit")]
+    TurnEdit(TurnEdit),
+    /// Take a waiting question back.
+    #[serde(rename = "turn.withdraw")]
+    TurnWithdraw(TurnWithdraw),
+    /// Stop the answer.
+    #[serde(rename = "turn.stop")]
+    TurnStop(TurnStop),
+    /// Claim a waiting turn. Only the server says this.
+    #[serde(rename = "turn.start")]
+    TurnStart(TurnStart),
+    /// Record new text of the answer. Only the server says this.
+    #[serde(rename = "turn.progress")]
+    TurnProgress(TurnProgress),
+    /// Record that the answer is whole. Only the server says this.
+    #[serde(rename = "turn.complete")]
+    TurnComplete(TurnComplete),
+    /// Record that the assistant could not go on. Only the server says this.
+    #[serde(rename = "turn.fail")]
+    TurnFail(TurnFail),
+    /// Record that whoever answered is gone. Only the server says this.
+    #[serde(rename = "turn.lose")]
+    TurnLose(TurnLose),
+}
+
+impl Command {
+    /// Every command's name.
+    pub const NAMES: &'static [&'static str] = &[
+        "session.start",
+        "session.rename",
+        "session.change_details",
+        "session.change_settings",
+        "session.end",
+        "participant.join",
+        "participant.leave",
+        "participant.remove",
+        "participant.change_role",
+        "message.post",
+        "message.edit",
+        "message.redact",
+        "decision.record",
+        "decision.withdraw",
+        "turn.ask",
+        "turn.edit",
+        "turn.withdraw",
+        "turn.stop",
+        "turn.start",
+        "turn.progress",
+        "turn.complete",
+        "turn.fail",
+        "turn.lose",
+    ];
+
+    /// Returns the command's name.
+    pub fn name(&self) -> &'static str {
+        let i = match self {
+            Self::SessionStart(_) => 0,
+            Self::SessionRename(_) => 1,
+            Self::SessionChangeDetails(_) => 2,
+            Self::SessionChangeSettings(_) => 3,
+            Self::SessionEnd(_) => 4,
+            Self::ParticipantJoin(_) => 5,
+            Self::ParticipantLeave(_) => 6,
+            Self::ParticipantRemove(_) => 7,
+            Self::ParticipantChangeRole(_) => 8,
+            Self::MessagePost(_) => 9,
+            Self::MessageEdit(_) => 10,
+            Self::MessageRedact(_) => 11,
+            Self::DecisionRecord(_) => 12,
+            Self::DecisionWithdraw(_) => 13,
+            Self::TurnAsk(_) => 14,
+            Self::TurnEdit(_) => 15,
+            Self::TurnWithdraw(_) => 16,
+            Self::TurnStop(_) => 17,
+            Self::TurnStart(_) => 18,
+            Self::TurnProgress(_) => 19,
+            Self::TurnComplete(_) => 20,
+            Self::TurnFail(_) => 21,
+            Self::TurnLose(_) => 22,
+        };
+        Self::NAMES[i]
+    }
+
+    /// Returns whether only the server itself may give this command.
+    pub fn is_internal(&self) -> bool {
+        matches!(
+            self,
+            Self::ParticipantJoin(_)
+                | Self::TurnStart(_)
+                | Self::TurnProgress(_)
+                | Self::TurnComplete(_)
+                | Self::TurnFail(_)
+                | Self::TurnLose(_)
+        )
+    }
+}
+
+/// Data of `session.start`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionStart {}
+
+/// Data of `session.rename`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRename {
+    /// The new title; 1 to 200 characters.
+    pub title: String,
+}
+
+/// Data of `session.change_details`; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionChangeDetails {
+    /// What it is about; at most 2,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// At most 10 words of at most 40 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// At most 40 characters; empty takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Who can find it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+}
+
+/// Data of `session.end`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionEnd {
+    /// True: terminated, running turns are cut. False: completed, running turns are stopped too, but as intended.
+    pub terminate: bool,
+    /// Why, in a word; `ended` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `participant.join`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipantJoin {
+    /// Who.
+    pub user: UserId,
+    /// Person or program.
+    pub kind: ParticipantKind,
+    /// The role that the door gives; never taken from the one who joins.
+    pub role: Role,
+    /// The name that others see; made unique among those present.
+    pub display_name: String,
+    /// Whether this is a guest who came by link or code.
+    pub guest: bool,
+    /// By which link.
+    pub via: Option<LinkId>,
+}
+
+/// Data of `participant.leave`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipantLeave {}
+
+/// Data of `participant.remove`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipantRemove {
+    /// Whom.
+    pub participant: ParticipantId,
+    /// Why; at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `participant.change_role`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipantChangeRole {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// The role from now on; never owner.
+    pub role: Role,
+}
+
+/// Data of `message.post`; the stream is the envelope's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessagePost {
+    /// What is said; Markdown; 1 byte to 64 KiB.
+    pub text: String,
+    /// The message it answers, in the same stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Whom it names, besides those that `@name` in the text names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<ParticipantId>,
+    /// True: asks the assistant. False: for the people. Absent: the session's settings decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<bool>,
+}
+
+/// Data of `message.edit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageEdit {
+    /// Which message.
+    pub message: MessageId,
+    /// Its text from now on; 1 byte to 64 KiB.
+    pub text: String,
+}
+
+impl From<MessageEdit> for MessageEdited {
+    fn from(edit: MessageEdit) -> Self {
+        Self { message: edit.message, text: edit.text, redacted: false }
+    }
+}
+
+/// Data of `message.redact`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageRedact {
+    /// Which message.
+    pub message: MessageId,
+    /// Why; at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `decision.record`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// Which message.
+    pub message: MessageId,
+}
+
+/// Data of `decision.withdraw`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionWithdraw {
+    /// Which message.
+    pub message: MessageId,
+}
+
+/// Data of `turn.ask`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnAsk {
+    /// The message in `main` to answer.
+    pub message: MessageId,
+}
+
+/// Data of `turn.edit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnEdit {
+    /// Which turn.
+    pub turn: TurnId,
+    /// What is asked from now on; 1 byte to 64 KiB.
+    pub text: String,
+}
+
+/// Data of `turn.withdraw`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnWithdraw {
+    /// Which turn.
+    pub turn: TurnId,
+}
+
+/// Data of `turn.stop`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnStop {
+    /// Which turn.
+    pub turn: TurnId,
+}
+
+/// Data of `turn.start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnStart {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The claim's id.
+    pub lease: LeaseId,
+    /// Which driver answers.
+    pub driver: String,
+    /// What the answer is labelled with.
+    pub label: String,
+}
+
+/// Data of `turn.progress`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnProgress {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The claim under which it is written.
+    pub lease: LeaseId,
+    /// Where the text begins. Unit: UTF-16 code units.
+    pub offset: u64,
+    /// New text; empty to renew the lease only.
+    pub text: String,
+    /// See [`crate::event::TurnProgressed::pace`].
+    #[serde(default)]
+    pub pace: Vec<(u32, u32)>,
+}
+
+/// Data of `turn.complete`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnComplete {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The claim under which it is written.
+    pub lease: LeaseId,
+    /// SHA-256 of the whole text, in hexadecimal.
+    pub hash: String,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Data of `turn.fail`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnFail {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The claim under which it is written.
+    pub lease: LeaseId,
+    /// A stable word for what went wrong.
+    pub code: String,
+    /// What went wrong and what to do, for people.
+    pub detail: String,
+    /// What it used, as far as known.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Data of `turn.lose`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TurnLose {
+    /// Which turn.
+    pub turn: TurnId,
+    /// The claim that is given up.
+    pub lease: LeaseId,
+}

@@ -1,0 +1,651 @@
+//! What happened: the recorded vocabulary.
+//!
+//! Owns: one type per event kind, the header, and how both become bytes. Must not know: why an event was decided.
+//! Invariant: kinds are for ever; optional fields and new kinds are added, nothing is renamed or taken away.
+//!
+//! An event is stored as two JSON objects, header and body, so that a body can be redacted while the header stays;
+//! [`wire_event`] joins them with stream and seq to what travels, without parsing.
+
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::grant::Role;
+use crate::ids::{
+    BranchId, Epoch, EventId, LinkId, MessageId, ParticipantId, ProjectId, Seq, Stream, Timestamp, TurnId, UserId,
+};
+use crate::model::{EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
+
+/// One recorded event, as everybody in its audience sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Event {
+    /// Whose audience it belongs to.
+    pub stream: Stream,
+    /// Its number in that stream.
+    pub seq: Seq,
+    /// Who, when, and what it rests on.
+    #[serde(flatten)]
+    pub header: EventHeader,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// Everything about an event but its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventHeader {
+    /// The event; the first event of a command bears the command's key.
+    pub id: EventId,
+    /// Who did it.
+    pub actor: Actor,
+    /// For whom, when an agent acts for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<ParticipantId>,
+    /// When; never decreases in a session.
+    pub at: Timestamp,
+    /// On which branch; absent on the main one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The last seq of its own stream that its author had applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seq>,
+    /// Explicit parents, across streams too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<EventId>,
+}
+
+/// Who did something: a participant, or the server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// The server, by a rule or a deadline. `"system"` on the wire.
+    System,
+    /// A participant. Its id on the wire.
+    Participant(ParticipantId),
+}
+
+impl utoipa::PartialSchema for Actor {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        String::schema()
+    }
+}
+
+impl ToSchema for Actor {}
+
+impl Actor {
+    /// Returns the participant, if it was one.
+    pub fn participant(self) -> Option<ParticipantId> {
+        match self {
+            Self::System => None,
+            Self::Participant(id) => Some(id),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Participant(id) => id.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::System => serializer.serialize_str("system"),
+            Self::Participant(id) => id.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        if text == "system" {
+            return Ok(Self::System);
+        }
+        text.parse().map(Self::Participant).map_err(D::Error::custom)
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $kind:literal,)*) => {
+        /// What happened, by kind.
+        #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+        #[serde(tag = "kind", content = "data")]
+        pub enum EventBody {
+            $($(#[$doc])* #[serde(rename = $kind)] $variant($variant),)*
+        }
+
+        impl EventBody {
+            /// Every kind, in the order of the catalogue.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// Returns the kind's name.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $kind,)*
+                }
+            }
+
+            /// Reads the body of an event of `kind`.
+            ///
+            /// # Errors
+            /// The kind is unknown to this version, or the data has not its shape.
+            pub fn parse(kind: &str, data: &str) -> Result<Self, BodyError> {
+                match kind {
+                    $($kind => serde_json::from_str(data).map(Self::$variant).map_err(BodyError::Malformed),)*
+                    _ => Err(BodyError::UnknownKind(kind.to_owned())),
+                }
+            }
+
+            /// Returns the body alone as JSON.
+            pub fn to_json(&self) -> Vec<u8> {
+                match self {
+                    $(Self::$variant(data) => json(data),)*
+                }
+            }
+        }
+
+        $(impl From<$variant> for EventBody {
+            fn from(data: $variant) -> Self {
+                Self::$variant(data)
+            }
+        })*
+    };
+}
+
+kinds! {
+    /// The first event of every session.
+    SessionCreated = "session.created",
+    /// Work may begin.
+    SessionStarted = "session.started",
+    /// It has another title.
+    SessionRenamed = "session.renamed",
+    /// Description, tags, category or visibility are others.
+    SessionDetailsChanged = "session.details_changed",
+    /// It has other settings.
+    SessionSettingsChanged = "session.settings_changed",
+    /// It is over.
+    SessionEnded = "session.ended",
+    /// Somebody is in, for the first time or again.
+    ParticipantJoined = "participant.joined",
+    /// Somebody went.
+    ParticipantLeft = "participant.left",
+    /// Somebody was sent away.
+    ParticipantRemoved = "participant.removed",
+    /// Somebody may do more or less.
+    ParticipantRoleChanged = "participant.role_changed",
+    /// Somebody said something.
+    MessagePosted = "message.posted",
+    /// A message has another text.
+    MessageEdited = "message.edited",
+    /// A message's text is gone, everywhere.
+    MessageRedacted = "message.redacted",
+    /// A message is a decision.
+    DecisionRecorded = "decision.recorded",
+    /// A message is no decision any more.
+    DecisionWithdrawn = "decision.withdrawn",
+    /// The assistant was asked.
+    TurnQueued = "turn.queued",
+    /// What is asked has changed while it waits.
+    TurnEdited = "turn.edited",
+    /// The question was taken back.
+    TurnWithdrawn = "turn.withdrawn",
+    /// The answer was claimed and begins.
+    TurnStarted = "turn.started",
+    /// The answer has grown.
+    TurnProgressed = "turn.progressed",
+    /// The answer is whole.
+    TurnCompleted = "turn.completed",
+    /// Somebody stopped the answer.
+    TurnStopped = "turn.stopped",
+    /// The assistant could not go on.
+    TurnFailed = "turn.failed",
+    /// The server or process that answered is gone.
+    TurnLost = "turn.lost",
+}
+
+/// Data of `session.created`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionCreated {
+    /// What it is called.
+    pub title: String,
+    /// What it is for.
+    #[serde(default)]
+    pub kind: SessionKind,
+    /// Who can find it.
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// Its settings.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Who owns it.
+    pub owner: UserId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// Its main branch.
+    pub main_branch: BranchId,
+    /// The identity of its numbering.
+    pub epoch: Epoch,
+    /// What it is about.
+    #[serde(default)]
+    pub description: String,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// One word to group it by.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// When it ends by itself.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Data of `session.started`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionStarted {}
+
+/// Data of `session.renamed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionRenamed {
+    /// The new title.
+    pub title: String,
+}
+
+/// Data of `session.details_changed`: all of them, changed or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionDetailsChanged {
+    /// What it is about.
+    pub description: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// One word to group it by.
+    pub category: Option<String>,
+    /// Who can find it.
+    pub visibility: Visibility,
+}
+
+/// Data of `session.settings_changed`: all of them, changed or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionSettingsChanged {
+    /// The settings from now on.
+    pub settings: Settings,
+}
+
+/// Data of `session.ended`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionEnded {
+    /// Completed, failed or terminated.
+    pub state: SessionState,
+    /// Why, in a word: `ended`, `expired` ...
+    pub reason: String,
+}
+
+/// Data of `participant.joined`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantJoined {
+    /// Who is in, as from now.
+    pub participant: Participant,
+    /// By which link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<LinkId>,
+}
+
+/// Data of `participant.left`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantLeft {
+    /// Who went.
+    pub participant: ParticipantId,
+}
+
+/// Data of `participant.removed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantRemoved {
+    /// Who was sent away.
+    pub participant: ParticipantId,
+    /// Why, in the remover's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `participant.role_changed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantRoleChanged {
+    /// Whose role.
+    pub participant: ParticipantId,
+    /// The role from now on.
+    pub role: Role,
+}
+
+/// Data of `message.posted`. The message's id is the event's id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessagePosted {
+    /// What was said; Markdown; at most 64 KiB.
+    pub text: String,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Whom it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<ParticipantId>,
+    /// Whether it asks the assistant.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ask: bool,
+    /// Whether the text has been erased.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redacted: bool,
+}
+
+/// Data of `message.edited`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageEdited {
+    /// Which message.
+    pub message: MessageId,
+    /// Its text from now on.
+    pub text: String,
+    /// Whether the text has been erased.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redacted: bool,
+}
+
+/// Data of `message.redacted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageRedacted {
+    /// Which message.
+    pub message: MessageId,
+    /// Why, in the redactor's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `decision.recorded`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionRecorded {
+    /// Which message.
+    pub message: MessageId,
+}
+
+/// Data of `decision.withdrawn`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecisionWithdrawn {
+    /// Which message.
+    pub message: MessageId,
+}
+
+/// Data of `turn.queued`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnQueued {
+    /// The turn.
+    pub turn: TurnId,
+    /// The message that asks.
+    pub message: MessageId,
+    /// Who asked.
+    pub requester: ParticipantId,
+    /// Who answers.
+    pub assistant: ParticipantId,
+    /// The waiting turn that it goes in front of; absent: the end of the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<TurnId>,
+}
+
+/// Data of `turn.edited`; the text is in the `message.edited` beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnEdited {
+    /// The turn.
+    pub turn: TurnId,
+}
+
+/// Data of `turn.withdrawn`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnWithdrawn {
+    /// The turn.
+    pub turn: TurnId,
+}
+
+/// Data of `turn.started`: the claim, made before anything costs money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnStarted {
+    /// The turn.
+    pub turn: TurnId,
+    /// The message that the answer grows in.
+    pub answer: MessageId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The claim.
+    pub lease: Lease,
+    /// Which driver answers: `guide`, `model`.
+    pub driver: String,
+    /// What the answer is labelled with, such as the model's name.
+    pub label: String,
+}
+
+/// Data of `turn.progressed`: new text only, at each second, 4 KB or boundary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnProgressed {
+    /// The turn.
+    pub turn: TurnId,
+    /// The message that grows.
+    pub message: MessageId,
+    /// Where the text begins. Unit: UTF-16 code units from the start of the message.
+    pub offset: u64,
+    /// The new text; empty when only the lease is renewed.
+    pub text: String,
+    /// How the text arrived: pairs of milliseconds since the last piece and UTF-16 code units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pace: Vec<(u32, u32)>,
+    /// When the lease now ends.
+    pub lease_until: Timestamp,
+    /// Whether the text has been erased.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redacted: bool,
+}
+
+/// Data of `turn.completed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnCompleted {
+    /// The turn.
+    pub turn: TurnId,
+    /// The answer.
+    pub message: MessageId,
+    /// How long the answer is. Unit: UTF-16 code units.
+    pub length: u64,
+    /// SHA-256 of the answer's UTF-8 text, in hexadecimal.
+    pub hash: String,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Data of `turn.stopped`; who stopped it is the event's actor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnStopped {
+    /// The turn.
+    pub turn: TurnId,
+    /// The answer as far as it came.
+    pub message: MessageId,
+    /// How long it is. Unit: UTF-16 code units.
+    pub length: u64,
+    /// What it used, as far as known.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Data of `turn.failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnFailed {
+    /// The turn.
+    pub turn: TurnId,
+    /// The answer as far as it came; absent when it failed before it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// How long it is. Unit: UTF-16 code units.
+    pub length: u64,
+    /// A stable word for what went wrong.
+    pub code: String,
+    /// What went wrong and what to do, for people.
+    pub detail: String,
+    /// What it used, as far as known.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// Data of `turn.lost`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnLost {
+    /// The turn.
+    pub turn: TurnId,
+    /// The answer as far as it was recorded.
+    pub message: MessageId,
+    /// How long it is. Unit: UTF-16 code units.
+    pub length: u64,
+}
+
+/// Why a stored event could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// A newer version wrote it.
+    #[error("unknown event kind {0}")]
+    UnknownKind(String),
+    /// The data has not the shape of its kind.
+    #[error("malformed event data: {0}")]
+    Malformed(#[source] serde_json::Error),
+    /// The header has not its shape.
+    #[error("malformed event header: {0}")]
+    Header(#[source] serde_json::Error),
+}
+
+/// A header as it is stored: with the kind in it.
+#[derive(Serialize, Deserialize)]
+struct StoredHeader<K> {
+    id: EventId,
+    kind: K,
+    actor: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<ParticipantId>,
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<EventId>,
+}
+
+impl<K> StoredHeader<K> {
+    fn split(self) -> (K, EventHeader) {
+        let Self { id, kind, actor, on_behalf_of, at, branch, seen, causes } = self;
+        (kind, EventHeader { id, actor, on_behalf_of, at, branch, seen, causes })
+    }
+}
+
+impl Event {
+    /// Returns the header with the kind as the JSON object that is stored and hashed.
+    pub fn header_json(&self) -> Vec<u8> {
+        let EventHeader { id, actor, on_behalf_of, at, branch, seen, ref causes } = self.header;
+        let kind = self.body.kind();
+        json(&StoredHeader { id, kind, actor, on_behalf_of, at, branch, seen, causes: causes.clone() })
+    }
+
+    /// Reads a stored event.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub fn from_stored(stream: Stream, seq: Seq, header: &[u8], body: &[u8]) -> Result<Self, BodyError> {
+        let stored: StoredHeader<std::borrow::Cow<'_, str>> =
+            serde_json::from_slice(header).map_err(BodyError::Header)?;
+        let (kind, header) = stored.split();
+        let text = std::str::from_utf8(body).map_err(|e| BodyError::Malformed(serde_json::Error::custom(e)))?;
+        Ok(Self { stream, seq, header, body: EventBody::parse(&kind, text)? })
+    }
+
+    /// Returns the message whose text this event carries, if it carries one.
+    pub fn text_of(&self) -> Option<MessageId> {
+        match &self.body {
+            EventBody::MessagePosted(_) => Some(MessageId(self.header.id.0)),
+            EventBody::MessageEdited(data) => Some(data.message),
+            EventBody::TurnProgressed(data) => Some(data.message),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            stream: Stream,
+            seq: Seq,
+            id: EventId,
+            kind: String,
+            actor: Actor,
+            #[serde(default)]
+            on_behalf_of: Option<ParticipantId>,
+            at: Timestamp,
+            #[serde(default)]
+            branch: Option<BranchId>,
+            #[serde(default)]
+            seen: Option<Seq>,
+            #[serde(default)]
+            causes: Vec<EventId>,
+            data: Box<RawValue>,
+        }
+        let w = Wire::deserialize(deserializer)?;
+        let body = EventBody::parse(&w.kind, w.data.get()).map_err(D::Error::custom)?;
+        let header = EventHeader {
+            id: w.id,
+            actor: w.actor,
+            on_behalf_of: w.on_behalf_of,
+            at: w.at,
+            branch: w.branch,
+            seen: w.seen,
+            causes: w.causes,
+        };
+        Ok(Self { stream: w.stream, seq: w.seq, header, body })
+    }
+}
+
+/// Appends the wire form of a stored event to `out`: stream, seq, the header's fields, then `data`.
+pub fn wire_event(out: &mut Vec<u8>, stream: Stream, seq: Seq, header: &[u8], body: &[u8]) {
+    out.extend_from_slice(b"{\"stream\":\"");
+    out.extend_from_slice(stream.name().as_bytes());
+    out.extend_from_slice(b"\",\"seq\":");
+    out.extend_from_slice(seq.0.to_string().as_bytes());
+    out.push(b',');
+    out.extend_from_slice(&header[1..header.len() - 1]);
+    out.extend_from_slice(b",\"data\":");
+    out.extend_from_slice(body);
+    out.push(b'}');
+}
+
+/// Returns `body` with its text erased and `redacted` set; what cannot be read becomes nothing but that mark.
+pub fn redacted_body(body: &[u8]) -> Vec<u8> {
+    let mut data = match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Object(map)) => map,
+        _ => serde_json::Map::new(),
+    };
+    if let Some(text) = data.get_mut("text") {
+        *text = serde_json::Value::String(String::new());
+    }
+    data.remove("pace");
+    data.insert("redacted".to_owned(), serde_json::Value::Bool(true));
+    json(&data)
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("protocol types serialise: string keys, no failing impls")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests;

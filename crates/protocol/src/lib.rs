@@ -1,0 +1,34 @@
+//! The recorded and spoken vocabulary of Roundtable: everything that is stored or sent.
+//!
+//! Owns: ids, commands, events, frames, the error catalogue, grants and the [`view::View`] with its
+//! reducer. Must not know: rules (they are in `core`), storage, sockets, clocks.
+//! Invariant: a type that somebody else stores or reads derives serde here and nowhere else, so every
+//! promise stands in this folder.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ids`] | newtypes over UUIDv7, sequence numbers, streams |
+//! | [`command`] | what can be asked of a session |
+//! | [`event`] | what happened and was recorded |
+//! | [`model`] | the nouns inside events and views: participant, settings, turn ... |
+//! | [`grant`] | permissions, roles and the value that `access` computes |
+//! | [`problem`] | the error catalogue and the one error shape |
+//! | [`frame`] | what travels on the WebSocket |
+//! | [`view`] | the fold that people see |
+
+pub mod command;
+pub mod event;
+pub mod frame;
+pub mod grant;
+pub mod ids;
+pub mod model;
+pub mod problem;
+pub mod view;
+
+pub use command::Command;
+pub use event::{Actor, Event, EventBody, EventHeader};
+pub use frame::{ClientFrame, ServerFrame};
+pub use grant::{Grant, Permission, Permissions, Role};
+pub use ids::*;
+pub use problem::{Code, Problem};
+pub use view::View;

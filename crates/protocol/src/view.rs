@@ -1,0 +1,500 @@
+//! What people see: a fold that only assigns.
+//!
+//! Owns: [`View`], its reducer, its head and pages. Must not know: permissions, clocks, merge rules.
+//! Invariant: the reducer exists twice, here and in `web/src/session/view.ts`; `fixtures/views/*.jsonl` hold an event and
+//! the view after it, line by line, and both are tested against them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::event::{
+    Actor, Event, EventBody, ParticipantJoined, SessionCreated, TurnProgressed, TurnQueued, TurnStarted,
+};
+use crate::frame::{HEAD_MESSAGES, PAGE_MESSAGES};
+use crate::grant::Role;
+use crate::ids::{
+    BranchId, Epoch, MessageId, ParticipantId, ProjectId, Seq, Stream, StreamSet, Timestamp, TurnId, UserId,
+};
+use crate::model::{
+    EndReason, Membership, Participant, SessionKind, SessionState, Settings, Turn, TurnState, Usage, Visibility,
+};
+
+/// A session as one reader sees it, folded from the streams that the reader may read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct View {
+    /// The session itself; null before its first event.
+    pub session: Option<SessionView>,
+    /// Everybody who is or was in it, in the order of first joining.
+    pub participants: Vec<Participant>,
+    /// Turns that have not ended: the running one, then the queue in its order.
+    pub turns: Vec<Turn>,
+    /// What was said, stream by stream.
+    pub streams: BTreeMap<Stream, StreamView>,
+}
+
+/// The session itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionView {
+    /// What it is called.
+    pub title: String,
+    /// What it is for.
+    pub kind: SessionKind,
+    /// Who can find it.
+    pub visibility: Visibility,
+    /// Where it is in its life.
+    pub state: SessionState,
+    /// Why it ended.
+    pub end_reason: Option<String>,
+    /// Its settings.
+    pub settings: Settings,
+    /// Who owns it.
+    pub owner: UserId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// Its main branch.
+    pub main_branch: BranchId,
+    /// The identity of its numbering.
+    pub epoch: Epoch,
+    /// What it is about.
+    pub description: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// One word to group it by.
+    pub category: Option<String>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One stream's messages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StreamView {
+    /// The last event that is folded in.
+    pub head: Seq,
+    /// How many messages the stream has had, held here or not.
+    pub count: u64,
+    /// The newest messages, without a gap up to the last one.
+    pub messages: Vec<MessageView>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// The message.
+    pub id: MessageId,
+    /// Its number in its stream, from 0.
+    pub n: u64,
+    /// The seq of the event that began it.
+    pub seq: Seq,
+    /// Who said it.
+    pub author: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// What was said; empty once redacted.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Whom it names.
+    pub mentions: Vec<ParticipantId>,
+    /// Whether it asks the assistant.
+    pub ask: bool,
+    /// Whether its text is not the first one.
+    pub edited: bool,
+    /// Whether its text has been erased.
+    pub redacted: bool,
+    /// Whether it is marked as a decision.
+    pub decision: bool,
+    /// How the answer stands, when it is one.
+    pub answer: Option<AnswerView>,
+}
+
+/// How an answer stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AnswerView {
+    /// The turn it belongs to.
+    pub turn: TurnId,
+    /// The message it answers.
+    pub question: Option<MessageId>,
+    /// Where it stands.
+    pub state: AnswerState,
+    /// Which driver answers.
+    pub driver: String,
+    /// What it is labelled with.
+    pub label: String,
+    /// How long the text is. Unit: UTF-16 code units.
+    pub length: u64,
+    /// Why it ended, when it is whole.
+    pub reason: Option<EndReason>,
+    /// What went wrong, when it failed.
+    pub code: Option<String>,
+    /// The same for people.
+    pub detail: Option<String>,
+    /// Who stopped it.
+    pub stopped_by: Option<Actor>,
+    /// What it used.
+    pub usage: Option<Usage>,
+}
+
+/// Where an answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerState {
+    /// It grows.
+    Streaming,
+    /// It is whole.
+    Completed,
+    /// Somebody stopped it.
+    Stopped,
+    /// The assistant could not go on.
+    Failed,
+    /// Whoever answered is gone.
+    Lost,
+}
+
+/// A run of 256 folded messages of one stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page {
+    /// Which stream.
+    pub stream: Stream,
+    /// Which page: messages `256 * page` to `256 * page + 255`.
+    pub page: u64,
+    /// The seq up to which everything is folded in.
+    pub at: Seq,
+    /// The messages.
+    pub messages: Vec<MessageView>,
+}
+
+impl View {
+    /// Folds one event in. Events of a stream come in order; a reader without a stream simply has none of its events.
+    pub fn apply(&mut self, event: &Event) {
+        let stream = self.streams.entry(event.stream).or_default();
+        stream.head = event.seq;
+        let at = event.header.at;
+        match &event.body {
+            EventBody::SessionCreated(data) => self.session = Some(SessionView::new(data, at)),
+            EventBody::SessionStarted(_) => self.with_session(|s| {
+                s.state = SessionState::Active;
+                s.started_at = Some(at);
+            }),
+            EventBody::SessionRenamed(data) => self.with_session(|s| s.title.clone_from(&data.title)),
+            EventBody::SessionDetailsChanged(data) => self.with_session(|s| {
+                s.description.clone_from(&data.description);
+                s.tags.clone_from(&data.tags);
+                s.category.clone_from(&data.category);
+                s.visibility = data.visibility;
+            }),
+            EventBody::SessionSettingsChanged(data) => self.with_session(|s| s.settings.clone_from(&data.settings)),
+            EventBody::SessionEnded(data) => self.with_session(|s| {
+                s.state = data.state;
+                s.end_reason = Some(data.reason.clone());
+                s.ended_at = Some(at);
+            }),
+            EventBody::ParticipantJoined(data) => self.joined(data),
+            EventBody::ParticipantLeft(data) => self.membership(data.participant, Membership::Left),
+            EventBody::ParticipantRemoved(data) => self.membership(data.participant, Membership::Removed),
+            EventBody::ParticipantRoleChanged(data) => self.role(data.participant, data.role),
+            EventBody::MessagePosted(data) => stream.push(MessageView {
+                reply_to: data.reply_to,
+                mentions: data.mentions.clone(),
+                ask: data.ask,
+                redacted: data.redacted,
+                ..MessageView::new(MessageId(event.header.id.0), event, data.text.clone())
+            }),
+            EventBody::MessageEdited(data) => stream.with(data.message, |m| {
+                if !m.redacted {
+                    m.text.clone_from(&data.text);
+                }
+                m.edited = true;
+            }),
+            EventBody::MessageRedacted(data) => stream.with(data.message, |m| {
+                m.text.clear();
+                m.redacted = true;
+            }),
+            EventBody::DecisionRecorded(data) => stream.with(data.message, |m| m.decision = true),
+            EventBody::DecisionWithdrawn(data) => stream.with(data.message, |m| m.decision = false),
+            EventBody::TurnQueued(data) => self.queued(data, at),
+            EventBody::TurnEdited(_) => {}
+            EventBody::TurnWithdrawn(data) => self.turns.retain(|t| t.id != data.turn),
+            EventBody::TurnStarted(data) => self.started(data, event),
+            EventBody::TurnProgressed(data) => stream.with(data.message, |m| m.progress(data)),
+            EventBody::TurnCompleted(data) => {
+                self.ended(event.stream, data.turn, Some(data.message), data.length, |a| {
+                    a.state = AnswerState::Completed;
+                    a.reason = Some(data.reason);
+                    a.usage = Some(data.usage);
+                })
+            }
+            EventBody::TurnStopped(data) => self.ended(event.stream, data.turn, Some(data.message), data.length, |a| {
+                a.state = AnswerState::Stopped;
+                a.stopped_by = Some(event.header.actor);
+                a.usage = Some(data.usage);
+            }),
+            EventBody::TurnFailed(data) => self.ended(event.stream, data.turn, data.message, data.length, |a| {
+                a.state = AnswerState::Failed;
+                a.code = Some(data.code.clone());
+                a.detail = Some(data.detail.clone());
+                a.usage = Some(data.usage);
+            }),
+            EventBody::TurnLost(data) => {
+                self.ended(event.stream, data.turn, Some(data.message), data.length, |a| a.state = AnswerState::Lost);
+            }
+        }
+    }
+
+    /// Adds ephemeral text to an answer that grows. Text below the known end is dropped; a hole is left for the
+    /// next `turn.progressed` to heal. Returns whether the text was taken.
+    pub fn apply_delta(&mut self, message: MessageId, offset: u64, text: &str) -> bool {
+        let Some(stream) = self.streams.get_mut(&Stream::Main) else { return false };
+        let mut taken = false;
+        stream.with(message, |m| taken = m.grow(offset, text));
+        taken
+    }
+
+    /// Counts an event of a kind that this version does not know: only the position moves.
+    pub fn skip(&mut self, stream: Stream, seq: Seq) {
+        self.streams.entry(stream).or_default().head = seq;
+    }
+
+    /// Returns the last seq folded in from `stream`.
+    pub fn head(&self, stream: Stream) -> Seq {
+        self.streams.get(&stream).map_or(Seq::ZERO, |s| s.head)
+    }
+
+    /// Returns the participant with that id.
+    pub fn participant(&self, id: ParticipantId) -> Option<&Participant> {
+        self.participants.iter().find(|p| p.id == id)
+    }
+
+    /// Returns what a joiner is sent first: everything but the older messages, and only `streams`.
+    #[must_use]
+    pub fn to_head(&self, streams: StreamSet) -> Self {
+        let keep = |s: &StreamView| StreamView {
+            head: s.head,
+            count: s.count,
+            messages: s.messages[s.messages.len().saturating_sub(HEAD_MESSAGES)..].to_vec(),
+        };
+        Self {
+            session: self.session.clone(),
+            participants: self.participants.clone(),
+            turns: self.turns.clone(),
+            streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
+        }
+    }
+
+    /// Returns page `page` of `stream` as far as its messages are held here.
+    pub fn page(&self, stream: Stream, page: u64) -> Option<Page> {
+        let view = self.streams.get(&stream)?;
+        let (from, to) = (page * PAGE_MESSAGES, (page + 1) * PAGE_MESSAGES);
+        let messages: Vec<_> = view.messages.iter().filter(|m| (from..to).contains(&m.n)).cloned().collect();
+        (!messages.is_empty()).then_some(Page { stream, page, at: view.head, messages })
+    }
+
+    fn with_session(&mut self, change: impl FnOnce(&mut SessionView)) {
+        if let Some(session) = &mut self.session {
+            change(session);
+        }
+    }
+
+    fn joined(&mut self, data: &ParticipantJoined) {
+        match self.participants.iter_mut().find(|p| p.id == data.participant.id) {
+            Some(known) => known.clone_from(&data.participant),
+            None => self.participants.push(data.participant.clone()),
+        }
+    }
+
+    fn membership(&mut self, id: ParticipantId, membership: Membership) {
+        if let Some(p) = self.participants.iter_mut().find(|p| p.id == id) {
+            p.membership = membership;
+        }
+    }
+
+    fn role(&mut self, id: ParticipantId, role: Role) {
+        if let Some(p) = self.participants.iter_mut().find(|p| p.id == id) {
+            p.role = role;
+        }
+    }
+
+    fn queued(&mut self, data: &TurnQueued, at: Timestamp) {
+        let turn = Turn {
+            id: data.turn,
+            message: data.message,
+            requester: data.requester,
+            assistant: data.assistant,
+            state: TurnState::Queued,
+            since: at,
+            answer: None,
+        };
+        let place = data.before.and_then(|before| self.turns.iter().position(|t| t.id == before));
+        self.turns.insert(place.unwrap_or(self.turns.len()), turn);
+        if let Some(stream) = self.streams.get_mut(&Stream::Main) {
+            stream.with(data.message, |m| m.ask = true);
+        }
+    }
+
+    fn started(&mut self, data: &TurnStarted, event: &Event) {
+        let Some(place) = self.turns.iter().position(|t| t.id == data.turn) else { return };
+        let mut turn = self.turns.remove(place);
+        turn.state = TurnState::Running;
+        turn.since = event.header.at;
+        turn.answer = Some(data.answer);
+        let answer = AnswerView::new(&turn, data);
+        let message = MessageView {
+            author: Actor::Participant(turn.assistant),
+            reply_to: Some(turn.message),
+            answer: Some(answer),
+            ..MessageView::new(data.answer, event, String::new())
+        };
+        self.turns.insert(0, turn);
+        self.streams.entry(event.stream).or_default().push(message);
+    }
+
+    fn ended(
+        &mut self,
+        stream: Stream,
+        turn: TurnId,
+        message: Option<MessageId>,
+        length: u64,
+        change: impl FnOnce(&mut AnswerView),
+    ) {
+        self.turns.retain(|t| t.id != turn);
+        let (Some(message), Some(view)) = (message, self.streams.get_mut(&stream)) else { return };
+        view.with(message, |m| {
+            if !m.redacted {
+                m.text.truncate(utf16_prefix(&m.text, length));
+            }
+            if let Some(answer) = &mut m.answer {
+                answer.length = length;
+                change(answer);
+            }
+        });
+    }
+}
+
+impl StreamView {
+    fn push(&mut self, mut message: MessageView) {
+        message.n = self.count;
+        self.count += 1;
+        self.messages.push(message);
+    }
+
+    fn with(&mut self, id: MessageId, change: impl FnOnce(&mut MessageView)) {
+        if let Some(message) = self.messages.iter_mut().rev().find(|m| m.id == id) {
+            change(message);
+        }
+    }
+}
+
+impl SessionView {
+    fn new(data: &SessionCreated, at: Timestamp) -> Self {
+        Self {
+            title: data.title.clone(),
+            kind: data.kind,
+            visibility: data.visibility,
+            state: SessionState::Created,
+            end_reason: None,
+            settings: data.settings.clone(),
+            owner: data.owner,
+            project: data.project,
+            main_branch: data.main_branch,
+            epoch: data.epoch.clone(),
+            description: data.description.clone(),
+            tags: data.tags.clone(),
+            category: data.category.clone(),
+            expires_at: data.expires_at,
+            created_at: at,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+impl MessageView {
+    fn new(id: MessageId, event: &Event, text: String) -> Self {
+        Self {
+            id,
+            n: 0,
+            seq: event.seq,
+            author: event.header.actor,
+            at: event.header.at,
+            text,
+            reply_to: None,
+            mentions: Vec::new(),
+            ask: false,
+            edited: false,
+            redacted: false,
+            decision: false,
+            answer: None,
+        }
+    }
+
+    fn progress(&mut self, data: &TurnProgressed) {
+        if self.redacted {
+            return;
+        }
+        let Some(answer) = &mut self.answer else { return };
+        let end = data.offset + utf16_len(&data.text);
+        if end > answer.length {
+            self.text.truncate(utf16_prefix(&self.text, data.offset));
+            self.text.push_str(&data.text);
+            answer.length = end;
+        }
+    }
+
+    fn grow(&mut self, offset: u64, text: &str) -> bool {
+        let Some(answer) = &mut self.answer else { return false };
+        if self.redacted || answer.state != AnswerState::Streaming || offset > answer.length {
+            return false;
+        }
+        let end = offset + utf16_len(text);
+        if end > answer.length {
+            self.text.push_str(&text[utf16_prefix(text, answer.length - offset)..]);
+            answer.length = end;
+        }
+        true
+    }
+}
+
+impl AnswerView {
+    fn new(turn: &Turn, data: &TurnStarted) -> Self {
+        Self {
+            turn: turn.id,
+            question: Some(turn.message),
+            state: AnswerState::Streaming,
+            driver: data.driver.clone(),
+            label: data.label.clone(),
+            length: 0,
+            reason: None,
+            code: None,
+            detail: None,
+            stopped_by: None,
+            usage: None,
+        }
+    }
+}
+
+/// Returns the length of `text` in UTF-16 code units.
+pub fn utf16_len(text: &str) -> u64 {
+    if text.is_ascii() { text.len() as u64 } else { text.chars().map(|c| c.len_utf16() as u64).sum() }
+}
+
+/// Returns how many bytes of `text` its first `units` UTF-16 code units take; a pair is never split.
+pub fn utf16_prefix(text: &str, units: u64) -> usize {
+    let mut seen = 0;
+    for (byte, c) in text.char_indices() {
+        if seen >= units {
+            return byte;
+        }
+        seen += c.len_utf16() as u64;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests;
