@@ -1,0 +1,86 @@
+# The commands of the project. `make help` lists them.
+.SUFFIXES:
+.PHONY: help run build page test test-rust test-web test-browser bench dev soak clean
+
+LISTEN = 127.0.0.1:8080
+DATA = ./data
+SOAK_SEEDS = 100000
+SOAK_ROUNDS = 200
+
+STEP = @tools/step
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY = $(TARGET)/release/roundtable
+PACKAGES = web/node_modules/.installed
+PAGE_SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name e2e -o -name pictures \) -prune -o -type f -print)
+
+help:
+	@echo 'make run    build everything and start on $(LISTEN), data in $(DATA)'
+	@echo 'make build  build the page and the release binary $(BINARY)'
+	@echo 'make test   check format, lints, tidy; run Rust, page and browser tests'
+	@echo 'make bench  measure the promises beside socket.io and Bun'
+	@echo 'make dev    debug server and page that reloads while you edit'
+	@echo 'make soak   long runs: many simulation seeds, many kill rounds'
+	@echo 'make clean  remove what was built (not the data)'
+	@echo 'Settings: make run LISTEN=127.0.0.1:9000 DATA=/path/to/data'
+
+run: build
+	@echo 'Starting on $(LISTEN); data lies in $(DATA). Stop with Ctrl-C.'
+	@exec $(BINARY) serve --listen $(LISTEN) --data $(DATA)
+
+build: page
+	@tools/need rust
+	$(STEP) 'release binary' cargo build --release --locked --package roundtable-server
+
+page: web/dist/index.html
+
+# Only when a source changed: a new page means a new release binary.
+web/dist/index.html: $(PACKAGES) $(PAGE_SOURCES)
+	$(STEP) 'page' npm --prefix web run --silent build
+
+# Node's packages, exactly as the lock file names them; again when the list changes.
+$(PACKAGES): web/package.json web/package-lock.json
+	@tools/need node
+	$(STEP) 'node packages' npm --prefix web ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Cheap steps first. Clippy's artefacts are not the compiler's: it runs once, before everything is
+# built once for tests and binaries together, so that no later step compiles again.
+test:
+	@tools/need lints node chromium
+	@$(MAKE) --no-print-directory $(PACKAGES)
+	$(STEP) 'format' cargo fmt --all --check
+	@$(MAKE) --no-print-directory test-rust test-web test-browser
+	@echo 'make test: every step passed'
+
+test-rust:
+	$(STEP) 'clippy' cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
+	$(STEP) 'compile' cargo build --workspace --all-targets --locked --quiet
+	$(STEP) 'tidy' $(TARGET)/debug/xtask tidy
+	$(STEP) 'rust tests' cargo test --workspace --locked --quiet
+
+test-web: $(PACKAGES)
+	$(STEP) 'page types' npm --prefix web run --silent check
+	$(STEP) 'page unit tests' npm --prefix web run --silent test
+
+test-browser: page
+	@tools/need chromium
+	$(STEP) 'browser tests' npm --prefix web run --silent e2e
+
+bench: page
+	@tools/need rust
+	$(STEP) 'release builds' cargo build --release --locked --package roundtable-server --package xtask
+	$(STEP) 'load' $(TARGET)/release/xtask load
+
+dev: $(PACKAGES)
+	@tools/need rust
+	@cargo xtask dev
+
+soak: page
+	@tools/need rust
+	$(STEP) 'release builds' cargo build --release --locked --package roundtable-server --package xtask
+	$(STEP) 'simulation' $(TARGET)/release/xtask sim --seeds $(SOAK_SEEDS)
+	$(STEP) 'kill' $(TARGET)/release/xtask kill --rounds $(SOAK_ROUNDS)
+
+clean:
+	@echo 'Removing target, web/dist and web/node_modules; the data stays.'
+	@rm -rf target web/dist web/node_modules
