@@ -412,6 +412,10 @@ pub struct TurnWithdrawn {
 pub struct TurnStarted {
     /// The turn.
     pub turn: TurnId,
+    /// The message that asks.
+    pub message: MessageId,
+    /// Who answers.
+    pub assistant: ParticipantId,
     /// The message that the answer grows in.
     pub answer: MessageId,
     /// Which attempt this is, from 1.

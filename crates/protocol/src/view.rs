@@ -121,7 +121,7 @@ pub struct AnswerView {
     /// The turn it belongs to.
     pub turn: TurnId,
     /// The message it answers.
-    pub question: Option<MessageId>,
+    pub question: MessageId,
     /// Where it stands.
     pub state: AnswerState,
     /// Which driver answers.
@@ -339,20 +339,19 @@ impl View {
     }
 
     fn started(&mut self, data: &TurnStarted, event: &Event) {
-        let Some(place) = self.turns.iter().position(|t| t.id == data.turn) else { return };
-        let mut turn = self.turns.remove(place);
-        turn.state = TurnState::Running;
-        turn.since = event.header.at;
-        turn.answer = Some(data.answer);
-        let answer = AnswerView::new(&turn, data);
-        let message = MessageView {
-            author: Actor::Participant(turn.assistant),
-            reply_to: Some(turn.message),
-            answer: Some(answer),
+        if let Some(place) = self.turns.iter().position(|t| t.id == data.turn) {
+            let mut turn = self.turns.remove(place);
+            turn.state = TurnState::Running;
+            turn.since = event.header.at;
+            turn.answer = Some(data.answer);
+            self.turns.insert(0, turn);
+        }
+        self.streams.entry(event.stream).or_default().push(MessageView {
+            author: Actor::Participant(data.assistant),
+            reply_to: Some(data.message),
+            answer: Some(AnswerView::new(data)),
             ..MessageView::new(data.answer, event, String::new())
-        };
-        self.turns.insert(0, turn);
-        self.streams.entry(event.stream).or_default().push(message);
+        });
     }
 
     fn ended(
@@ -462,10 +461,10 @@ impl MessageView {
 }
 
 impl AnswerView {
-    fn new(turn: &Turn, data: &TurnStarted) -> Self {
+    fn new(data: &TurnStarted) -> Self {
         Self {
-            turn: turn.id,
-            question: Some(turn.message),
+            turn: data.turn,
+            question: data.message,
             state: AnswerState::Streaming,
             driver: data.driver.clone(),
             label: data.label.clone(),

@@ -1,0 +1,33 @@
+//! The built-in role table: one row a permission, one column a role.
+
+use roundtable_protocol::grant::{Permission, Permissions, Role};
+
+/// Permission, then whether viewer, collaborator, moderator and owner have it.
+const TABLE: [(Permission, [bool; 4]); 16] = {
+    use Permission as P;
+    const NO: bool = false;
+    const YES: bool = true;
+    [
+        (P::SessionView, [YES, YES, YES, YES]),
+        (P::SessionChange, [NO, NO, NO, YES]),
+        (P::SessionEnd, [NO, NO, NO, YES]),
+        (P::SessionDelete, [NO, NO, NO, YES]),
+        (P::ParticipantJoin, [NO, NO, NO, NO]),
+        (P::ParticipantBe, [YES, YES, YES, YES]),
+        (P::ParticipantRemove, [NO, NO, YES, YES]),
+        (P::ParticipantChangeRole, [NO, NO, YES, YES]),
+        (P::MessagePost, [NO, YES, YES, YES]),
+        (P::MessageRedactAny, [NO, NO, YES, YES]),
+        (P::SidePost, [NO, YES, YES, YES]),
+        (P::TurnPrompt, [NO, YES, YES, YES]),
+        (P::TurnManage, [NO, NO, YES, YES]),
+        (P::DecisionRecord, [NO, YES, YES, YES]),
+        (P::LinkManage, [NO, NO, YES, YES]),
+        (P::TurnDrive, [NO, NO, NO, NO]),
+    ]
+};
+
+/// Returns what `role` may do.
+pub fn permissions(role: Role) -> Permissions {
+    TABLE.iter().filter(|(_, row)| row[role as usize]).map(|(p, _)| *p).collect()
+}

@@ -1,0 +1,59 @@
+//! Which action each route needs. The server builds its router through [`action`] and refuses to start when a route
+//! has no line here, or a line has no route.
+
+use roundtable_protocol::grant::Permission;
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: anybody may call it.
+    Public,
+    /// A login.
+    LoggedIn,
+    /// A login that may host sessions here.
+    Host,
+    /// This permission in the session that the path names.
+    In(Permission),
+    /// Each command that comes in names its own permission.
+    PerCommand,
+}
+
+/// Method, path template, action.
+pub const ROUTES: &[(&str, &str, Action)] = &[
+    ("POST", "/api/v1/guests", Action::Public),
+    ("GET", "/api/v1/me", Action::LoggedIn),
+    ("DELETE", "/api/v1/me", Action::LoggedIn),
+    ("GET", "/api/v1/stats", Action::Public),
+    ("POST", "/api/v1/join", Action::LoggedIn),
+    ("POST", "/api/v1/sessions", Action::Host),
+    ("GET", "/api/v1/sessions", Action::LoggedIn),
+    ("GET", "/api/v1/sessions/{session_id}", Action::In(Permission::SessionView)),
+    ("PATCH", "/api/v1/sessions/{session_id}", Action::In(Permission::SessionChange)),
+    ("DELETE", "/api/v1/sessions/{session_id}", Action::In(Permission::SessionDelete)),
+    ("POST", "/api/v1/sessions/{session_id}/start", Action::In(Permission::SessionChange)),
+    ("POST", "/api/v1/sessions/{session_id}/end", Action::In(Permission::SessionEnd)),
+    ("POST", "/api/v1/sessions/{session_id}/terminate", Action::In(Permission::SessionEnd)),
+    ("GET", "/api/v1/sessions/{session_id}/events", Action::In(Permission::SessionView)),
+    ("GET", "/api/v1/sessions/{session_id}/live", Action::In(Permission::SessionView)),
+    ("GET", "/api/v1/sessions/{session_id}/pages/{page}", Action::In(Permission::SessionView)),
+    ("POST", "/api/v1/sessions/{session_id}/messages", Action::PerCommand),
+    ("PATCH", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
+    ("DELETE", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
+    ("POST", "/api/v1/sessions/{session_id}/commands", Action::PerCommand),
+    ("GET", "/api/v1/sessions/{session_id}/links", Action::In(Permission::LinkManage)),
+    ("POST", "/api/v1/sessions/{session_id}/links", Action::In(Permission::LinkManage)),
+    ("DELETE", "/api/v1/sessions/{session_id}/links/{link_id}", Action::In(Permission::LinkManage)),
+    ("GET", "/api/v1/sessions/{session_id}/participants", Action::In(Permission::SessionView)),
+    (
+        "PATCH",
+        "/api/v1/sessions/{session_id}/participants/{participant_id}",
+        Action::In(Permission::ParticipantChangeRole),
+    ),
+    ("DELETE", "/api/v1/sessions/{session_id}/participants/{participant_id}", Action::PerCommand),
+    ("GET", "/api/v1/ws", Action::PerCommand),
+];
+
+/// Returns the action of a route.
+pub fn action(method: &str, path: &str) -> Option<Action> {
+    ROUTES.iter().find(|(m, p, _)| *m == method && *p == path).map(|(_, _, a)| *a)
+}
