@@ -1,6 +1,7 @@
 # The commands of the project. `make help` lists them.
 .SUFFIXES:
-.PHONY: help run build page test test-rust test-web test-browser bench dev soak clean
+.NOTPARALLEL:
+.PHONY: help run build page debug test test-rust test-web test-browser bench dev soak clean
 
 LISTEN = 127.0.0.1:8080
 DATA = ./data
@@ -54,15 +55,19 @@ test:
 
 test-rust:
 	$(STEP) 'clippy' cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
-	$(STEP) 'compile' cargo build --workspace --all-targets --locked --quiet
+	@$(MAKE) --no-print-directory debug
 	$(STEP) 'tidy' $(TARGET)/debug/xtask tidy
 	$(STEP) 'rust tests' cargo test --workspace --locked --quiet
+
+debug:
+	@tools/need rust
+	$(STEP) 'compile' cargo build --workspace --all-targets --locked --quiet
 
 test-web: $(PACKAGES)
 	$(STEP) 'page types' npm --prefix web run --silent check
 	$(STEP) 'page unit tests' npm --prefix web run --silent test
 
-test-browser: page
+test-browser: page debug
 	@tools/need chromium
 	$(STEP) 'browser tests' npm --prefix web run --silent e2e
 
