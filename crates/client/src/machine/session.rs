@@ -1,0 +1,363 @@
+//! One session as this client has it: positions, view, unanswered commands.
+//!
+//! Owns: what each frame about the session changes. Must not know: the connection. Invariant: `position` and the view's
+//! head of a stream move together, one event at a time, or by a whole snapshot.
+
+use std::collections::BTreeMap;
+
+use roundtable_protocol::frame::{
+    Access, After, Delta, Head, Person, Reset, Snapshot, StartMode, StreamPosition, Subscribe, Subscribed, You,
+};
+use roundtable_protocol::ids::{Epoch, EventId, Seq, SessionId, Stream, StreamSet};
+use roundtable_protocol::view::View;
+
+use super::commands::Commands;
+use crate::incoming::Item;
+
+/// Subscriptions to one session that a gap or `lagging` causes are at least this far apart. Unit: milliseconds.
+pub const RESUBSCRIBE_MS: u64 = 1_000;
+/// A stream that a `head` frame found behind, and that gets no event for this long, is subscribed again. Unit:
+/// milliseconds.
+pub const BEHIND_MS: u64 = 5_000;
+
+/// A session that is subscribed or has unanswered commands.
+#[derive(Debug, Default)]
+pub struct SessionSync {
+    wanted: StreamSet,
+    streams: BTreeMap<Stream, StreamSync>,
+    view: View,
+    you: Option<You>,
+    people: Vec<Person>,
+    pub(super) commands: Commands,
+    last_subscribe_ms: Option<u64>,
+    resubscribe_at_ms: Option<u64>,
+    subscribe_refusals: u32,
+}
+
+/// How far one stream is.
+#[derive(Debug, Default)]
+struct StreamSync {
+    epoch: Option<Epoch>,
+    seq: Seq,
+    id: Option<EventId>,
+    /// The subscribe request that is not answered yet.
+    asked: Option<u64>,
+    /// Whether the server sends it on this connection.
+    open: bool,
+    /// A snapshot was announced and has not come.
+    awaits_snapshot: bool,
+    /// The largest head that was announced.
+    target: Seq,
+    /// Since when a `head` frame has found it behind and nothing has come.
+    behind_since_ms: Option<u64>,
+}
+
+impl StreamSync {
+    fn moved(&mut self, now: u64) {
+        self.behind_since_ms = self.behind_since_ms.filter(|_| self.seq < self.target).map(|_| now);
+    }
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that anybody sees.
+    Nothing,
+    /// The view, the role or a subscription changed.
+    Changed,
+    /// The same, and the session must be subscribed again at once.
+    Resubscribe,
+}
+
+impl SessionSync {
+    /// Returns the view; the old one stays until a new one is whole.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Returns who the client is in the session, once the server has said so.
+    pub fn you(&self) -> Option<&You> {
+        self.you.as_ref()
+    }
+
+    /// Returns who was there when the last subscription began.
+    pub fn people(&self) -> &[Person] {
+        &self.people
+    }
+
+    /// Returns the last seq applied of `stream`; none when the stream is not held.
+    pub fn position(&self, stream: Stream) -> Option<Seq> {
+        self.streams.get(&stream).map(|s| s.seq)
+    }
+
+    /// Returns the streams of which something is held or asked for.
+    pub fn streams(&self) -> impl Iterator<Item = Stream> {
+        self.streams.keys().copied()
+    }
+
+    /// Returns whether `stream` is open on this connection and has reached every head that was announced.
+    pub fn is_live(&self, stream: Stream) -> bool {
+        self.streams.get(&stream).is_some_and(|s| s.open && !s.awaits_snapshot && s.seq >= s.target)
+    }
+
+    /// Returns how many commands have no final answer.
+    pub fn unanswered(&self) -> usize {
+        self.commands.len()
+    }
+
+    pub(super) fn want(&mut self, streams: StreamSet) {
+        self.wanted = streams;
+        let unwanted: Vec<_> = self.streams.keys().copied().filter(|s| !streams.contains(*s)).collect();
+        for stream in unwanted {
+            self.forget(stream);
+        }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Makes the subscription from where each stream is.
+    pub(super) fn subscribe(&mut self, session_id: SessionId, id: u64, now: u64) -> Subscribe {
+        self.last_subscribe_ms = Some(now);
+        self.resubscribe_at_ms = None;
+        let mut streams = Vec::new();
+        for stream in self.wanted.iter() {
+            let sync = self.streams.entry(stream).or_default();
+            sync.asked = Some(id);
+            sync.behind_since_ms = None;
+            let known = sync.seq > Seq::ZERO;
+            streams.push(StreamPosition {
+                stream,
+                epoch: sync.epoch.clone().filter(|_| known),
+                after: known.then_some(After { seq: sync.seq, id: sync.id }),
+            });
+        }
+        Subscribe { id, session_id, streams }
+    }
+
+    pub(super) fn subscribed(&mut self, frame: Subscribed) {
+        self.subscribe_refusals = 0;
+        self.you = Some(frame.you);
+        self.people = frame.people;
+        let mut missing: Vec<_> =
+            self.streams.iter().filter(|(_, s)| s.asked == Some(frame.re)).map(|(s, _)| *s).collect();
+        for start in frame.streams {
+            let Some(sync) = self.streams.get_mut(&start.stream).filter(|s| s.asked == Some(frame.re)) else {
+                continue;
+            };
+            if start.mode == StartMode::Waiting {
+                continue;
+            }
+            missing.retain(|s| *s != start.stream);
+            sync.asked = None;
+            sync.open = true;
+            sync.epoch = Some(start.epoch);
+            sync.awaits_snapshot = start.mode == StartMode::Snapshot;
+            sync.target = start.head;
+            sync.behind_since_ms = None;
+            if start.head == Seq::ZERO && sync.seq == Seq::ZERO {
+                self.clear(start.stream);
+            }
+        }
+        for stream in missing {
+            self.forget(stream);
+        }
+    }
+
+    /// The subscription was refused for good: nothing of it may stay.
+    pub(super) fn refused(&mut self) {
+        for stream in Stream::ALL {
+            self.forget(stream);
+        }
+        self.you = None;
+        self.people.clear();
+    }
+
+    pub(super) fn asked(&self, re: u64) -> bool {
+        self.streams.values().any(|s| s.asked == Some(re))
+    }
+
+    pub(super) fn subscribe_refusals(&self) -> u32 {
+        self.subscribe_refusals
+    }
+
+    pub(super) fn subscribe_postponed(&mut self, re: u64, until: u64) {
+        for sync in self.streams.values_mut().filter(|s| s.asked == Some(re)) {
+            sync.asked = None;
+        }
+        self.subscribe_refusals += 1;
+        self.resubscribe_at_ms = Some(until);
+    }
+
+    /// Applies events as far as they are the next ones. Returns those taken and what it did.
+    pub(super) fn events(&mut self, stream: Stream, items: Vec<Item>, now: u64) -> (Vec<Item>, Effect) {
+        let (mut taken, mut gap) = (Vec::new(), false);
+        for item in items {
+            let Some(sync) = self.streams.get_mut(&stream) else { break };
+            if item.seq() <= sync.seq {
+                continue;
+            }
+            if item.seq() != sync.seq.next() {
+                gap = true;
+                break;
+            }
+            if sync.seq == Seq::ZERO {
+                self.clear(stream);
+            }
+            self.apply(stream, &item, now);
+            taken.push(item);
+        }
+        let hole = gap && self.streams.get(&stream).is_some_and(|s| s.open && s.asked.is_none() && !s.awaits_snapshot);
+        if hole {
+            self.resubscribe_soon(stream, now);
+        }
+        let effect = if taken.is_empty() { Effect::Nothing } else { Effect::Changed };
+        (taken, effect)
+    }
+
+    fn apply(&mut self, stream: Stream, item: &Item, now: u64) {
+        match item {
+            Item::Event(event) => self.view.apply(event),
+            Item::Unknown { seq, .. } => self.view.skip(stream, *seq),
+        }
+        if let Some(sync) = self.streams.get_mut(&stream) {
+            sync.seq = item.seq();
+            sync.id = Some(item.id());
+            sync.moved(now);
+        }
+    }
+
+    /// Takes the streams of a snapshot that are not older than what is held. `main` brings session, roster and turns.
+    pub(super) fn snapshot(&mut self, frame: Snapshot, now: u64) -> Effect {
+        let mut head = frame.head;
+        let mut effect = Effect::Nothing;
+        for (stream, at) in frame.at {
+            let Some(sync) = self.streams.get_mut(&stream) else { continue };
+            sync.awaits_snapshot = false;
+            if at < sync.seq {
+                continue;
+            }
+            if at > sync.seq {
+                sync.id = None;
+            }
+            sync.seq = at;
+            sync.moved(now);
+            let mut view = head.streams.remove(&stream).unwrap_or_default();
+            view.head = at;
+            self.view.streams.insert(stream, view);
+            if stream == Stream::Main {
+                self.view.session = head.session.take();
+                self.view.participants = std::mem::take(&mut head.participants);
+                self.view.turns = std::mem::take(&mut head.turns);
+            }
+            effect = Effect::Changed;
+        }
+        effect
+    }
+
+    pub(super) fn delta(&mut self, frame: &Delta) -> Effect {
+        match self.view.apply_delta(frame.message, frame.offset, &frame.text) {
+            true => Effect::Changed,
+            false => Effect::Nothing,
+        }
+    }
+
+    pub(super) fn access(&mut self, frame: Access) -> Effect {
+        let allowed: StreamSet = frame.streams.into_iter().collect();
+        self.you = Some(frame.you);
+        for stream in Stream::ALL {
+            if !allowed.contains(stream) {
+                self.forget(stream);
+            }
+        }
+        let closed = |s: Stream| self.streams.get(&s).is_none_or(|sync| !sync.open && sync.asked.is_none());
+        match self.wanted.intersect(allowed).iter().any(closed) {
+            true => Effect::Resubscribe,
+            false => Effect::Changed,
+        }
+    }
+
+    pub(super) fn lagging(&mut self, stream: Stream, now: u64) {
+        let Some(sync) = self.streams.get_mut(&stream) else { return };
+        sync.open = false;
+        if sync.asked.is_none() {
+            self.resubscribe_soon(stream, now);
+        }
+    }
+
+    /// The history is another one: every position in an older numbering is dropped, its view shown until the new one
+    /// comes.
+    pub(super) fn reset(&mut self, frame: &Reset) -> Effect {
+        let stream = self.streams.get(&frame.stream);
+        if stream.is_none_or(|s| s.seq == Seq::ZERO && s.asked.is_some()) {
+            return Effect::Nothing;
+        }
+        for (stream, sync) in &mut self.streams {
+            if *stream == frame.stream || sync.epoch.as_ref() != Some(&frame.epoch) {
+                *sync = StreamSync { asked: sync.asked, ..StreamSync::default() };
+            }
+        }
+        Effect::Resubscribe
+    }
+
+    pub(super) fn head(&mut self, frame: &Head, now: u64) {
+        for (stream, head) in &frame.streams {
+            let Some(sync) = self.streams.get_mut(stream) else { continue };
+            sync.target = sync.target.max(*head);
+            if sync.open && !sync.awaits_snapshot && sync.seq < sync.target {
+                sync.behind_since_ms.get_or_insert(now);
+            }
+        }
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        for sync in self.streams.values_mut() {
+            sync.asked = None;
+            sync.open = false;
+            sync.awaits_snapshot = false;
+            sync.behind_since_ms = None;
+        }
+        self.resubscribe_at_ms = None;
+        self.last_subscribe_ms = None;
+        self.commands.disconnected();
+    }
+
+    /// Returns whether the session must be subscribed again now.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        self.resubscribe_at_ms.is_some_and(|at| now >= at) || self.behind_deadline().is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        [self.resubscribe_at_ms, self.behind_deadline(), self.commands.deadline()].into_iter().flatten().min()
+    }
+
+    fn behind_deadline(&self) -> Option<u64> {
+        let idle = self.streams.values().filter(|s| s.asked.is_none());
+        idle.filter_map(|s| s.behind_since_ms).map(|since| since + BEHIND_MS).min()
+    }
+
+    fn resubscribe_soon(&mut self, stream: Stream, now: u64) {
+        if let Some(sync) = self.streams.get_mut(&stream) {
+            sync.open = false;
+        }
+        let at = self.last_subscribe_ms.map_or(now, |last| now.max(last + RESUBSCRIBE_MS));
+        self.resubscribe_at_ms = Some(self.resubscribe_at_ms.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// Drops position and view of a stream.
+    fn forget(&mut self, stream: Stream) {
+        self.streams.remove(&stream);
+        self.clear(stream);
+    }
+
+    /// Drops what is shown of a stream.
+    fn clear(&mut self, stream: Stream) {
+        self.view.streams.remove(&stream);
+        if stream == Stream::Main {
+            self.view.session = None;
+            self.view.participants.clear();
+            self.view.turns.clear();
+        }
+    }
+}
