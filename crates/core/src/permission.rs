@@ -1,0 +1,40 @@
+//! Which permission each command needs: the one table.
+//!
+//! Owns: command -> permission. Must not know: roles (their table is in `access`) or who asks. Invariant: every command
+//! stands here exactly once, and the match has no catch-all, so a new command does not compile without its permission.
+
+use roundtable_protocol::command::Command;
+use roundtable_protocol::grant::Permission;
+use roundtable_protocol::ids::Stream;
+
+/// Returns what one must be allowed to do to give `command`.
+///
+/// `stream` is the stream that a message goes to or is in; other commands ignore it. Some commands allow more to those
+/// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
+/// withdrawing and stopping other people's turns ([`Permission::TurnManage`]).
+pub fn permission(command: &Command, stream: Stream) -> Permission {
+    match command {
+        Command::SessionStart(_)
+        | Command::SessionRename(_)
+        | Command::SessionChangeDetails(_)
+        | Command::SessionChangeSettings(_) => Permission::SessionChange,
+        Command::SessionEnd(_) => Permission::SessionEnd,
+        Command::ParticipantJoin(_) => Permission::ParticipantJoin,
+        Command::ParticipantLeave(_) => Permission::ParticipantBe,
+        Command::ParticipantRemove(_) => Permission::ParticipantRemove,
+        Command::ParticipantChangeRole(_) => Permission::ParticipantChangeRole,
+        Command::MessagePost(_) | Command::MessageEdit(_) | Command::MessageRedact(_) => match stream {
+            Stream::Side => Permission::SidePost,
+            Stream::Main | Stream::Staff | Stream::Stage => Permission::MessagePost,
+        },
+        Command::DecisionRecord(_) | Command::DecisionWithdraw(_) => Permission::DecisionRecord,
+        Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) | Command::TurnStop(_) => {
+            Permission::TurnPrompt
+        }
+        Command::TurnStart(_)
+        | Command::TurnProgress(_)
+        | Command::TurnComplete(_)
+        | Command::TurnFail(_)
+        | Command::TurnLose(_) => Permission::TurnDrive,
+    }
+}

@@ -1,0 +1,339 @@
+//! One session: its parts, and the two matches that lead to them.
+//!
+//! Owns: the order in which a command is checked, the numbering of events, and which part folds which event. Must not
+//! know: the rules of the parts. Invariant: [`Session::decide`] changes nothing, [`Session::apply`] is the only change
+//! and cannot fail; every part writes only itself.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `lifecycle` | title, settings, states and legal moves, expiry |
+//! | `roster` | members, roles, names, the cap |
+//! | `messages` | the index without bodies: who, where, which events bear text |
+//! | `turns` | the queue, the running turn and its lease |
+//! | `owed` | what the state says must be done, and when to look again |
+//! | `snapshot` | the private state snapshot |
+//! | `draft` | numbering and naming events while a decision is made |
+//! | `text` | what people may write into fields, and `@name` |
+
+use roundtable_protocol::command::{Command, Envelope};
+use roundtable_protocol::event::{Event, EventBody};
+use roundtable_protocol::ids::{Epoch, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, UserId};
+use roundtable_protocol::model::{Participant, SessionInfo, SessionState, Settings};
+use roundtable_protocol::problem::Code;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::context::{Caller, Context, Decision, Founding, Rejection};
+use crate::permission::permission;
+
+mod draft;
+mod lifecycle;
+mod messages;
+mod owed;
+mod roster;
+mod snapshot;
+mod text;
+mod turns;
+
+pub use messages::{MessageRef, PageSpan};
+pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
+
+use draft::By;
+use lifecycle::Lifecycle;
+use messages::Messages;
+use roster::Roster;
+use turns::Turns;
+
+/// The state of one session, folded from its events. Holds no message text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    id: SessionId,
+    heads: [Seq; 4],
+    last_at: Timestamp,
+    roles_rev: u64,
+    lifecycle: Lifecycle,
+    roster: Roster,
+    messages: Messages,
+    turns: Turns,
+}
+
+impl Session {
+    /// Returns the session before its first event.
+    pub fn empty(id: SessionId) -> Self {
+        Self {
+            id,
+            heads: [Seq::ZERO; 4],
+            last_at: Timestamp::UNIX_EPOCH,
+            roles_rev: 0,
+            lifecycle: Lifecycle::default(),
+            roster: Roster::default(),
+            messages: Messages::default(),
+            turns: Turns::default(),
+        }
+    }
+
+    /// Decides how a session begins: `session.created`, who is in it, and its start if it starts at once.
+    ///
+    /// # Errors
+    /// A field is not usable, or asks for what this server does not have.
+    pub fn create(cx: &Context<'_>, key: Uuid, founding: &Founding) -> Result<Decision, Rejection> {
+        lifecycle::decide_create(cx, key, founding)
+    }
+
+    /// Decides what the command in `envelope` would do now. Pure: changes nothing.
+    ///
+    /// The order of the checks is fixed: who may give this command at all, whether the grant is of now, whether the
+    /// caller is in the session, the permission, then state and fields.
+    ///
+    /// # Errors
+    /// The rules say no.
+    pub fn decide(&self, cx: &Context<'_>, envelope: &Envelope) -> Result<Decision, Rejection> {
+        let by = self.admit(cx, envelope)?;
+        match &envelope.command {
+            Command::SessionStart(_) => lifecycle::decide_start(&by),
+            Command::SessionRename(data) => lifecycle::decide_rename(&by, data),
+            Command::SessionChangeDetails(data) => lifecycle::decide_change_details(&by, data),
+            Command::SessionChangeSettings(data) => lifecycle::decide_change_settings(&by, data),
+            Command::SessionEnd(data) => lifecycle::decide_end(&by, data),
+            Command::ParticipantJoin(data) => roster::decide_join(&by, data),
+            Command::ParticipantLeave(_) => roster::decide_leave(&by),
+            Command::ParticipantRemove(data) => roster::decide_remove(&by, data),
+            Command::ParticipantChangeRole(data) => roster::decide_change_role(&by, data),
+            Command::MessagePost(data) => messages::decide_post(&by, data),
+            Command::MessageEdit(data) => messages::decide_edit(&by, data),
+            Command::MessageRedact(data) => messages::decide_redact(&by, data),
+            Command::DecisionRecord(data) => messages::decide_record(&by, data),
+            Command::DecisionWithdraw(data) => messages::decide_withdraw(&by, data),
+            Command::TurnAsk(data) => turns::decide_ask(&by, data),
+            Command::TurnEdit(data) => turns::decide_edit(&by, data),
+            Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
+            Command::TurnStop(data) => turns::decide_stop(&by, data),
+            Command::TurnStart(data) => turns::decide_start(&by, data),
+            Command::TurnProgress(data) => turns::decide_progress(&by, data),
+            Command::TurnComplete(data) => turns::decide_complete(&by, data),
+            Command::TurnFail(data) => turns::decide_fail(&by, data),
+            Command::TurnLose(data) => turns::decide_lose(&by, data),
+        }
+    }
+
+    /// Decides what is due at `cx.now`: the session's expiry, or the loss of a turn whose lease has ended.
+    ///
+    /// `key` becomes the id of the first event. No event: nothing is due.
+    pub fn on_time(&self, cx: &Context<'_>, key: Uuid) -> Decision {
+        owed::on_time(self, cx, key)
+    }
+
+    /// Folds one recorded event into the state. The only change; cannot fail, whatever the order of events.
+    pub fn apply(&mut self, event: &Event) {
+        let at = event.header.at;
+        self.last_at = self.last_at.max(at);
+        let head = &mut self.heads[event.stream as usize];
+        *head = (*head).max(event.seq);
+        if self.changes_rights(&event.body) {
+            self.roles_rev += 1;
+        }
+        match &event.body {
+            EventBody::SessionCreated(data) => self.lifecycle.apply_created(data, at),
+            EventBody::SessionStarted(_) => self.lifecycle.apply_started(at),
+            EventBody::SessionRenamed(data) => self.lifecycle.apply_renamed(data),
+            EventBody::SessionDetailsChanged(data) => self.lifecycle.apply_details_changed(data),
+            EventBody::SessionSettingsChanged(data) => self.lifecycle.apply_settings_changed(data),
+            EventBody::SessionEnded(data) => self.lifecycle.apply_ended(data, at),
+            EventBody::ParticipantJoined(data) => self.roster.apply_joined(data),
+            EventBody::ParticipantLeft(data) => self.roster.apply_left(data),
+            EventBody::ParticipantRemoved(data) => self.roster.apply_removed(data),
+            EventBody::ParticipantRoleChanged(data) => self.roster.apply_role_changed(data),
+            EventBody::MessagePosted(data) => self.messages.apply_posted(event, data),
+            EventBody::MessageEdited(data) => self.messages.apply_edited(event, data),
+            EventBody::MessageRedacted(data) => self.messages.apply_redacted(event, data),
+            EventBody::DecisionRecorded(data) => self.messages.apply_decision(event, data.message, true),
+            EventBody::DecisionWithdrawn(data) => self.messages.apply_decision(event, data.message, false),
+            EventBody::TurnQueued(data) => {
+                self.turns.apply_queued(data, at);
+                self.messages.apply_touched(event, data.message);
+            }
+            EventBody::TurnEdited(_) => {}
+            EventBody::TurnWithdrawn(data) => self.turns.apply_withdrawn(data),
+            EventBody::TurnStarted(data) => {
+                let requester = self.turns.apply_started(event, data);
+                self.messages.apply_answer(event, data, requester);
+            }
+            EventBody::TurnProgressed(data) => {
+                self.turns.apply_progressed(data);
+                self.messages.apply_progressed(event, data);
+            }
+            EventBody::TurnCompleted(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
+            EventBody::TurnStopped(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
+            EventBody::TurnFailed(data) => self.apply_turn_ended(event, data.turn, data.message),
+            EventBody::TurnLost(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
+        }
+    }
+
+    fn apply_turn_ended(
+        &mut self,
+        event: &Event,
+        turn: roundtable_protocol::TurnId,
+        answer: Option<roundtable_protocol::MessageId>,
+    ) {
+        self.turns.apply_ended(turn);
+        if let Some(answer) = answer {
+            self.messages.apply_touched(event, answer);
+        }
+    }
+
+    /// Returns whether what somebody may do can be different after this event.
+    fn changes_rights(&self, body: &EventBody) -> bool {
+        match body {
+            EventBody::SessionCreated(_)
+            | EventBody::ParticipantJoined(_)
+            | EventBody::ParticipantLeft(_)
+            | EventBody::ParticipantRemoved(_)
+            | EventBody::ParticipantRoleChanged(_) => true,
+            EventBody::SessionSettingsChanged(data) => {
+                data.settings.side_for_viewers != self.lifecycle.settings.side_for_viewers
+            }
+            _ => false,
+        }
+    }
+
+    /// Checks everything about a command that does not depend on its fields.
+    fn admit<'a>(&'a self, cx: &'a Context<'a>, envelope: &'a Envelope) -> Result<By<'a>, Rejection> {
+        if !self.is_created() {
+            return Err(Code::NotFound.into());
+        }
+        if envelope.command.is_internal() && cx.caller != Caller::System {
+            return Err(Code::Forbidden.into());
+        }
+        if cx.grant.roles_rev != self.roles_rev || cx.grant.valid_until.is_some_and(|until| until <= cx.now) {
+            return Err(Code::StaleGrant.into());
+        }
+        let person = match cx.caller {
+            Caller::System => None,
+            Caller::User(user) => Some(self.roster.member(user)?),
+        };
+        let stream = self.messages.stream_of(&envelope.command).unwrap_or(envelope.stream);
+        if !cx.grant.allows(permission(&envelope.command, stream)) {
+            return Err(Code::Forbidden.into());
+        }
+        lifecycle::check_state(self, &envelope.command)?;
+        Ok(By { session: self, cx, envelope, person })
+    }
+}
+
+/// Reading.
+impl Session {
+    /// Returns which session this is.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Returns whether its first event is folded in.
+    pub fn is_created(&self) -> bool {
+        self.lifecycle.is_created()
+    }
+
+    /// Returns the identity of its numbering; empty before its first event.
+    pub fn epoch(&self) -> &Epoch {
+        &self.lifecycle.epoch
+    }
+
+    /// Returns the project it belongs to.
+    pub fn project(&self) -> ProjectId {
+        self.lifecycle.project
+    }
+
+    /// Returns where it is in its life.
+    pub fn state(&self) -> SessionState {
+        self.lifecycle.state
+    }
+
+    /// Returns its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.lifecycle.settings
+    }
+
+    /// Returns the revision of everything in it that rights rest on. A grant of another revision is stale.
+    pub fn roles_rev(&self) -> u64 {
+        self.roles_rev
+    }
+
+    /// Returns when something last happened.
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// Returns the last seq of each stream, in the order of [`Stream::ALL`].
+    pub fn heads(&self) -> [Seq; 4] {
+        self.heads
+    }
+
+    /// Returns the participant that `user` is or was here, whatever the membership.
+    pub fn participant_of(&self, user: UserId) -> Option<&Participant> {
+        self.roster.of(user)
+    }
+
+    /// Returns the participant with that id, whatever the membership.
+    pub fn participant(&self, id: ParticipantId) -> Option<&Participant> {
+        self.roster.get(id)
+    }
+
+    /// Returns everybody who is or was in it, in the order of first joining.
+    pub fn participants(&self) -> impl Iterator<Item = &Participant> {
+        self.roster.all().iter()
+    }
+
+    /// Returns the session as lists show it.
+    pub fn info(&self) -> SessionInfo {
+        let l = &self.lifecycle;
+        SessionInfo {
+            id: self.id,
+            owner_id: l.owner,
+            project_id: l.project,
+            title: l.title.clone(),
+            description: l.description.clone(),
+            tags: l.tags.clone(),
+            category: l.category.clone(),
+            visibility: l.visibility,
+            kind: l.kind,
+            state: l.state,
+            is_active: l.state.is_open(),
+            conversation_id: l.main_branch,
+            settings: l.settings.clone(),
+            expires_at: l.expires_at,
+            created_at: l.created_at,
+            updated_at: self.last_at,
+            started_at: l.started_at,
+            ended_at: l.ended_at,
+            participant_count: self.roster.people(),
+            event_count: self.heads.iter().map(|h| h.0).sum(),
+        }
+    }
+
+    /// Returns the turn that is being answered.
+    pub fn running_turn(&self) -> Option<&RunningTurn> {
+        self.turns.running()
+    }
+
+    /// Returns the turns that wait, the next one first.
+    pub fn queue(&self) -> &[QueuedTurn] {
+        self.turns.queue()
+    }
+
+    /// Returns where the pages of `stream` begin and when each last changed: one span for each 256 messages.
+    pub fn pages(&self, stream: Stream) -> &[PageSpan] {
+        self.messages.pages(stream)
+    }
+
+    /// Returns what is known about a message; its text is not.
+    pub fn message(&self, id: roundtable_protocol::MessageId) -> Option<MessageRef> {
+        self.messages.get(id)
+    }
+
+    /// Returns whether there is or was a message with that id.
+    pub fn message_exists(&self, id: roundtable_protocol::MessageId) -> bool {
+        self.messages.get(id).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+//! The index of messages: who said which, where, and which events bear its text.
+//!
+//! Owns: replies, edits, erasure, decision marks. Must not know: text; it is in the log alone. Invariant: every event
+//! that bears a message's text is listed here, so that erasing a message erases all of it.
+//!
+//! Built to stay small: a message without edits takes 48 bytes and an index entry. Messages lie in shared pages of 256,
+//! so that cloning a session copies no page until one of the two writes to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roundtable_protocol::command::{
+    Command, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact,
+};
+use roundtable_protocol::event::{
+    Actor, DecisionRecorded, DecisionWithdrawn, Event, MessageEdited, MessagePosted, MessageRedacted, TurnEdited,
+    TurnProgressed, TurnStarted,
+};
+use roundtable_protocol::frame::PAGE_MESSAGES;
+use roundtable_protocol::grant::Permission;
+use roundtable_protocol::ids::{EventId, MessageId, ParticipantId, Seq, Stream};
+use roundtable_protocol::problem::Code;
+use serde::{Deserialize, Serialize};
+
+use super::draft::By;
+use super::{text, turns};
+use crate::context::{Decision, Rejection};
+
+/// What is known about a message without its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRef {
+    /// The stream it is in.
+    pub stream: Stream,
+    /// Who said it.
+    pub author: Actor,
+    /// Whether its text has been erased.
+    pub redacted: bool,
+    /// Its number in its stream, from 0.
+    pub n: u64,
+    /// Whether it is marked as a decision.
+    pub decision: bool,
+    /// The event that began it.
+    pub event: EventId,
+    /// Who asked, when it is an answer.
+    pub answer_to: Option<ParticipantId>,
+}
+
+/// Where a page of 256 messages begins, and when any of them last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageSpan {
+    /// The seq of the event that began the page's first message.
+    pub first: Seq,
+    /// The last seq that touched any message of the page.
+    pub changed: Seq,
+}
+
+/// The index of all messages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Messages {
+    lines: [Line; 4],
+    authors: Vec<Actor>,
+    #[serde(skip)]
+    author_index: HashMap<Actor, u32>,
+    #[serde(skip)]
+    places: HashMap<MessageId, Place>,
+}
+
+/// The messages of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Line {
+    pages: Vec<Arc<Vec<Entry>>>,
+    spans: Vec<PageSpan>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    stream: Stream,
+    n: u32,
+}
+
+const REDACTED: u8 = 1;
+const DECISION: u8 = 2;
+
+/// One message. A tuple in the state snapshot, which 10,000 of them dominate: id, author, first seq, flags, more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry(MessageId, u32, Seq, u8, Option<Box<More>>);
+
+/// What few messages have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct More {
+    /// Events after the first that bear its text, as runs: first seq and how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<(Seq, u32)>,
+    /// When it is an answer: the event that began it and who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<(EventId, ParticipantId)>,
+}
+
+impl Entry {
+    fn is(&self, flag: u8) -> bool {
+        self.3 & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        self.3 = if on { self.3 | flag } else { self.3 & !flag };
+    }
+
+    fn answer(&self) -> Option<(EventId, ParticipantId)> {
+        self.4.as_ref().and_then(|more| more.answer)
+    }
+
+    fn add_text(&mut self, seq: Seq) {
+        let runs = &mut self.4.get_or_insert_default().runs;
+        match runs.last_mut() {
+            Some((first, count)) if first.0 + u64::from(*count) == seq.0 && *count < u32::MAX => *count += 1,
+            _ => runs.push((seq, 1)),
+        }
+    }
+
+    /// Returns every event that bears text of this message.
+    fn texts(&self) -> impl Iterator<Item = Seq> {
+        let posted = self.answer().is_none().then_some(self.2);
+        let runs = self.4.iter().flat_map(|more| &more.runs);
+        posted.into_iter().chain(runs.flat_map(|(first, count)| (first.0..first.0 + u64::from(*count)).map(Seq)))
+    }
+}
+
+impl Messages {
+    pub fn pages(&self, stream: Stream) -> &[PageSpan] {
+        &self.lines[stream as usize].spans
+    }
+
+    pub fn get(&self, id: MessageId) -> Option<MessageRef> {
+        let place = self.places.get(&id)?;
+        let entry = self.entry(*place)?;
+        Some(MessageRef {
+            stream: place.stream,
+            author: self.authors[entry.1 as usize],
+            redacted: entry.is(REDACTED),
+            n: u64::from(place.n),
+            decision: entry.is(DECISION),
+            event: entry.answer().map_or(EventId(id.0), |(event, _)| event),
+            answer_to: entry.answer().map(|(_, requester)| requester),
+        })
+    }
+
+    /// Returns the stream of the message that a command is about.
+    pub fn stream_of(&self, command: &Command) -> Option<Stream> {
+        let id = match command {
+            Command::MessageEdit(data) => data.message,
+            Command::MessageRedact(data) => data.message,
+            Command::DecisionRecord(data) => data.message,
+            Command::DecisionWithdraw(data) => data.message,
+            _ => return None,
+        };
+        self.places.get(&id).map(|place| place.stream)
+    }
+
+    /// Returns every event that bears text of a message.
+    fn texts(&self, id: MessageId) -> Vec<(Stream, Seq)> {
+        let Some(place) = self.places.get(&id) else { return Vec::new() };
+        let entry = self.entry(*place);
+        entry.into_iter().flat_map(Entry::texts).map(|seq| (place.stream, seq)).collect()
+    }
+
+    pub fn apply_posted(&mut self, event: &Event, data: &MessagePosted) {
+        let author = event.header.actor;
+        if let Some(entry) = self.push(MessageId(event.header.id.0), event, author) {
+            entry.set(REDACTED, data.redacted);
+        }
+    }
+
+    pub fn apply_edited(&mut self, event: &Event, data: &MessageEdited) {
+        self.change(event, data.message, |entry| entry.add_text(event.seq));
+    }
+
+    pub fn apply_redacted(&mut self, event: &Event, data: &MessageRedacted) {
+        self.change(event, data.message, |entry| entry.set(REDACTED, true));
+    }
+
+    pub fn apply_decision(&mut self, event: &Event, message: MessageId, on: bool) {
+        self.change(event, message, |entry| entry.set(DECISION, on));
+    }
+
+    pub fn apply_answer(&mut self, event: &Event, data: &TurnStarted, requester: ParticipantId) {
+        if let Some(entry) = self.push(data.answer, event, Actor::Participant(data.assistant)) {
+            entry.4.get_or_insert_default().answer = Some((event.header.id, requester));
+        }
+    }
+
+    pub fn apply_progressed(&mut self, event: &Event, data: &TurnProgressed) {
+        self.change(event, data.message, |entry| entry.add_text(event.seq));
+    }
+
+    /// Notes that an event changes how a message looks, and nothing that is kept here.
+    pub fn apply_touched(&mut self, event: &Event, message: MessageId) {
+        self.change(event, message, |_| {});
+    }
+
+    fn push(&mut self, id: MessageId, event: &Event, author: Actor) -> Option<&mut Entry> {
+        if self.places.contains_key(&id) {
+            return None;
+        }
+        let author = self.author(author);
+        let line = &mut self.lines[event.stream as usize];
+        let full = line.pages.last().is_none_or(|page| page.len() as u64 >= PAGE_MESSAGES);
+        if full {
+            line.pages.push(Arc::default());
+            line.spans.push(PageSpan { first: event.seq, changed: event.seq });
+        }
+        let page = line.pages.len() - 1;
+        line.spans[page].changed = line.spans[page].changed.max(event.seq);
+        let entries = Arc::make_mut(&mut line.pages[page]);
+        let n = u32::try_from(page as u64 * PAGE_MESSAGES + entries.len() as u64).ok()?;
+        self.places.insert(id, Place { stream: event.stream, n });
+        entries.push(Entry(id, author, event.seq, 0, None));
+        entries.last_mut()
+    }
+
+    /// Changes a message of the event's own stream; a message of another stream is none.
+    fn change(&mut self, event: &Event, id: MessageId, change: impl FnOnce(&mut Entry)) {
+        let Some(place) = self.places.get(&id).copied().filter(|p| p.stream == event.stream) else { return };
+        let line = &mut self.lines[place.stream as usize];
+        let (page, i) = place.split();
+        line.spans[page].changed = line.spans[page].changed.max(event.seq);
+        change(&mut Arc::make_mut(&mut line.pages[page])[i]);
+    }
+
+    fn author(&mut self, author: Actor) -> u32 {
+        *self.author_index.entry(author).or_insert_with(|| {
+            self.authors.push(author);
+            u32::try_from(self.authors.len() - 1).expect("fewer authors than messages, which u32 counts")
+        })
+    }
+
+    fn entry(&self, place: Place) -> Option<&Entry> {
+        let (page, i) = place.split();
+        self.lines[place.stream as usize].pages.get(page)?.get(i)
+    }
+
+    /// Makes the two lookup tables anew. Returns whether the lists agree with each other.
+    pub fn index(&mut self) -> bool {
+        self.author_index = self.authors.iter().zip(0..).map(|(author, i)| (*author, i)).collect();
+        self.places.clear();
+        for stream in Stream::ALL {
+            let line = &self.lines[stream as usize];
+            let full = |(i, page): (usize, &Arc<Vec<Entry>>)| {
+                page.len() as u64 == PAGE_MESSAGES || (i + 1 == line.pages.len() && !page.is_empty())
+            };
+            if line.pages.len() != line.spans.len()
+                || !line.pages.iter().enumerate().all(full)
+                || line.pages.iter().any(|page| page.len() as u64 > PAGE_MESSAGES)
+            {
+                return false;
+            }
+            for (entry, n) in line.pages.iter().flat_map(|page| page.iter()).zip(0..) {
+                if entry.1 as usize >= self.authors.len() {
+                    return false;
+                }
+                self.places.insert(entry.0, Place { stream, n });
+            }
+        }
+        true
+    }
+}
+
+impl Place {
+    fn split(self) -> (usize, usize) {
+        const PAGE: usize = PAGE_MESSAGES as usize;
+        (self.n as usize / PAGE, self.n as usize % PAGE)
+    }
+}
+
+pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, Rejection> {
+    let stream = by.envelope.stream;
+    let me = by.person()?;
+    if !matches!(stream, Stream::Main | Stream::Side) {
+        return Err(Rejection::field("/stream", Code::NotAvailable, "messages go to main or side"));
+    }
+    text::message("/text", &data.text)?;
+    let parent = data.reply_to.map(|id| parent(by, stream, id)).transpose()?;
+    let mentions = mentions(by, data)?;
+    let assistant = turns::who_answers(by, data, &mentions, parent.as_ref())?;
+
+    let mut draft = by.draft();
+    let causes = parent.iter().map(|m| m.event).collect();
+    let posted = MessagePosted {
+        text: data.text.clone(),
+        reply_to: data.reply_to,
+        mentions,
+        ask: assistant.is_some(),
+        redacted: false,
+    };
+    let id = draft.push(stream, causes, posted);
+    if let Some(assistant) = assistant {
+        turns::queue(by.session, &mut draft, id, MessageId(id.0), me.id, assistant);
+    }
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_edit(by: &By<'_>, data: &MessageEdit) -> Result<Decision, Rejection> {
+    edit(by, data.message, &data.text)
+}
+
+/// Gives a message another text, and with it every turn that waits for its answer.
+pub(super) fn edit(by: &By<'_>, id: MessageId, new: &str) -> Result<Decision, Rejection> {
+    let message = by.message("/message", id)?;
+    if message.answer_to.is_some() || !text::is(message.author, by.person()?.id) {
+        return Err(Code::NotYourMessage.into());
+    }
+    if message.redacted {
+        return Err(Code::MessageIsRedacted.into());
+    }
+    text::message("/text", new)?;
+    let mut draft = by.draft();
+    let edited = MessageEdited { message: id, text: new.to_owned(), redacted: false };
+    draft.push(message.stream, vec![message.event], edited);
+    for turn in by.session.queue().iter().filter(|t| t.message == id) {
+        draft.push(Stream::Main, vec![message.event], TurnEdited { turn: turn.turn });
+    }
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decision, Rejection> {
+    let message = by.message("/message", data.message)?;
+    let reason = text::reason(data.reason.as_ref())?;
+    let owned = match message.answer_to {
+        Some(requester) => by.is_or_may(requester, Permission::MessageRedactAny),
+        None => {
+            by.person.is_none_or(|p| text::is(message.author, p.id)) || by.cx.grant.allows(Permission::MessageRedactAny)
+        }
+    };
+    if !owned {
+        return Err(Code::NotYourMessage.into());
+    }
+    if message.redacted {
+        return Err(Code::MessageIsRedacted.into());
+    }
+    let mut draft = by.draft();
+    let running = by.session.running_turn().is_some_and(|t| t.answer == data.message);
+    turns::withdraw_all(by.session, &mut draft, |question, _| question == data.message);
+    if running {
+        turns::stop_running(by.session, &mut draft);
+    }
+    draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason });
+    draft.redact(by.session.messages.texts(data.message));
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_record(by: &By<'_>, data: &DecisionRecord) -> Result<Decision, Rejection> {
+    let message = by.message("/message", data.message)?;
+    if message.redacted {
+        return Err(Code::MessageIsRedacted.into());
+    }
+    if message.decision {
+        return Err(Code::AlreadyRecorded.into());
+    }
+    let mut draft = by.draft();
+    draft.push(message.stream, vec![message.event], DecisionRecorded { message: data.message });
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_withdraw(by: &By<'_>, data: &DecisionWithdraw) -> Result<Decision, Rejection> {
+    let message = by.message("/message", data.message)?;
+    if !message.decision {
+        return Err(Code::AlreadyRecorded.into());
+    }
+    let mut draft = by.draft();
+    draft.push(message.stream, vec![message.event], DecisionWithdrawn { message: data.message });
+    Ok(draft.finish())
+}
+
+/// Returns the message that is answered; it must be in the same stream.
+fn parent(by: &By<'_>, stream: Stream, id: MessageId) -> Result<MessageRef, Rejection> {
+    let elsewhere = || Rejection::field("/reply_to", Code::NoSuchMessage, "there is no such message in this stream");
+    by.message("/reply_to", id).ok().filter(|m| m.stream == stream).ok_or_else(elsewhere)
+}
+
+/// Returns whom a message names: those whose ids are given, then those whom `@name` in the text names.
+fn mentions(by: &By<'_>, data: &MessagePost) -> Result<Vec<ParticipantId>, Rejection> {
+    let mut all: Vec<ParticipantId> = Vec::new();
+    if data.mentions.len() > text::MAX_MENTIONS {
+        let detail = format!("at most {} mentions", text::MAX_MENTIONS);
+        return Err(Rejection::field("/mentions", Code::InvalidField, detail));
+    }
+    for id in &data.mentions {
+        if by.session.roster.get_joined(*id).is_none() {
+            let detail = format!("{id} is not in this session");
+            return Err(Rejection::field("/mentions", Code::NoSuchParticipant, detail));
+        }
+        if !all.contains(id) {
+            all.push(*id);
+        }
+    }
+    for id in text::named_in(&data.text, by.session.roster.joined()) {
+        if all.len() < text::MAX_MENTIONS && !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests;
