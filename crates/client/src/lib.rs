@@ -14,6 +14,8 @@
 
 pub mod incoming;
 pub mod machine;
+pub mod socket;
 
 pub use incoming::{Incoming, Item};
 pub use machine::{Entropy, Machine, Output, Status};
+pub use socket::Client;

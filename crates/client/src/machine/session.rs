@@ -107,6 +107,9 @@ impl SessionSync {
 
     pub(super) fn want(&mut self, streams: StreamSet) {
         self.wanted = streams;
+        if streams.is_empty() {
+            self.resubscribe_at_ms = None;
+        }
         let unwanted: Vec<_> = self.streams.keys().copied().filter(|s| !streams.contains(*s)).collect();
         for stream in unwanted {
             self.forget(stream);

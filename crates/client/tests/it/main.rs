@@ -1,6 +1,7 @@
 //! The client crate from outside: one binary for all of it.
 
 mod scripts;
+mod socket;
 
 /// Every file beside this one is a module of this binary: one that is not listed would never run.
 #[test]
