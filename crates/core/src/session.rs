@@ -44,6 +44,14 @@ use messages::Messages;
 use roster::Roster;
 use turns::Turns;
 
+/// Returns a display name as it is recorded: normalised, trimmed, 1 to 40 characters, nothing hidden in it.
+///
+/// # Errors
+/// `invalid_field` at `/display_name`.
+pub fn display_name(text: &str) -> Result<String, Rejection> {
+    text::filled_line("/display_name", text, text::MAX_NAME)
+}
+
 /// The state of one session, folded from its events. Holds no message text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
