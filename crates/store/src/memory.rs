@@ -1,0 +1,262 @@
+//! The store that forgets: everything in one map behind one lock, for tests and the simulator's sake.
+//!
+//! Owns: the same answers as the embedded store, the hash chain included. Must not know: disks.
+//! Invariant: no lock is held across an await.
+
+mod state;
+
+use std::sync::{Mutex, PoisonError};
+
+use roundtable_protocol::{EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId};
+use uuid::Uuid;
+
+use self::state::State;
+use crate::types::{
+    AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
+    SessionHead, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+};
+use crate::{Answer, Store};
+
+const CLOSED: &str = "the store is closed";
+
+/// A store in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    /// `None` once closed.
+    state: Mutex<Option<State>>,
+}
+
+impl MemoryStore {
+    /// Makes an empty store.
+    pub fn new() -> Self {
+        Self { state: Mutex::new(Some(State::default())) }
+    }
+
+    fn with<T: Send>(&self, f: impl FnOnce(&mut State) -> T + Send) -> Result<T, StoreError> {
+        // A panic in a test leaves whole values behind: every mutation checks first and writes after.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_mut().map(f).ok_or_else(|| StoreError::Unavailable(CLOSED.to_owned()))
+    }
+
+    fn answer<'a, T: Send + 'a>(&'a self, f: impl FnOnce(&mut State) -> T + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move { self.with(f) })
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    fn append(&self, commit: Commit) -> Answer<'_, Appended, AppendError> {
+        Box::pin(async move {
+            self.with(|state| state.append(commit)).map_err(|_| AppendError::Unavailable(CLOSED.to_owned()))?
+        })
+    }
+
+    fn head(&self, session: SessionId) -> Answer<'_, Option<SessionHead>> {
+        self.answer(move |state| state.head(session))
+    }
+
+    fn read(
+        &self,
+        session: SessionId,
+        stream: Stream,
+        after: Seq,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Answer<'_, Vec<StoredEvent>> {
+        self.answer(move |state| state.read(session, stream, after, limit, max_bytes))
+    }
+
+    fn read_commits(&self, session: SessionId, after: Rev, limit: usize) -> Answer<'_, Vec<StoredEvent>> {
+        self.answer(move |state| state.read_commits(session, after, limit))
+    }
+
+    fn find(&self, session: SessionId, id: EventId) -> Answer<'_, Option<Found>> {
+        self.answer(move |state| state.find(session, id))
+    }
+
+    fn verify(&self, session: SessionId) -> Answer<'_, Verification> {
+        self.answer(move |state| state.verify(session))
+    }
+
+    fn due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<SessionId>> {
+        self.answer(move |state| state.due(now, limit))
+    }
+
+    fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()> {
+        self.answer(move |state| {
+            if let Some(session) = state.sessions.get_mut(&snapshot.session) {
+                session.state = Some(snapshot);
+            }
+        })
+    }
+
+    fn state(&self, session: SessionId) -> Answer<'_, Option<StateSnapshot>> {
+        self.answer(move |state| state.sessions.get(&session)?.state.clone())
+    }
+
+    fn put_view(&self, session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> Answer<'_, ()> {
+        self.answer(move |state| {
+            if let Some(session) = state.sessions.get_mut(&session).filter(|s| snapshot.rev >= s.redacted_rev) {
+                session.views.insert(key, snapshot);
+            }
+        })
+    }
+
+    fn view(&self, session: SessionId, key: ViewKey) -> Answer<'_, Option<ViewSnapshot>> {
+        self.answer(move |state| state.sessions.get(&session)?.views.get(&key).cloned())
+    }
+
+    fn session(&self, session: SessionId) -> Answer<'_, Option<DirectoryEntry>> {
+        self.answer(move |state| state.sessions.get(&session)?.entry(None))
+    }
+
+    fn sessions_of(&self, user: UserId, page: Option<PageToken>, limit: usize) -> Answer<'_, Vec<DirectoryEntry>> {
+        self.answer(move |state| state.sessions_of(user, page, limit))
+    }
+
+    fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
+        self.answer(move |state| state.delete_session(session))
+    }
+
+    fn totals(&self) -> Answer<'_, Totals> {
+        self.answer(|state| state.totals())
+    }
+
+    fn put_user(&self, user: User) -> Answer<'_, bool> {
+        self.answer(move |state| match state.users.entry(user.id) {
+            std::collections::hash_map::Entry::Occupied(_) => false,
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(user);
+                true
+            }
+        })
+    }
+
+    fn user(&self, user: UserId) -> Answer<'_, Option<User>> {
+        self.answer(move |state| state.users.get(&user).cloned())
+    }
+
+    fn put_login(&self, login: Login) -> Answer<'_, ()> {
+        self.answer(move |state| {
+            state.logins.insert(login.token_hash, login);
+        })
+    }
+
+    fn login(&self, token_hash: TokenHash) -> Answer<'_, Option<Login>> {
+        self.answer(move |state| state.logins.get(&token_hash).cloned())
+    }
+
+    fn end_login(&self, token_hash: TokenHash) -> Answer<'_, bool> {
+        self.answer(move |state| {
+            let there = state.logins.remove(&token_hash).is_some();
+            state.everywhere += u64::from(there);
+            there
+        })
+    }
+
+    fn put_link(&self, link: Link) -> Answer<'_, bool> {
+        self.answer(move |state| state.put_link(link))
+    }
+
+    fn link(&self, token_hash: TokenHash) -> Answer<'_, Option<Link>> {
+        self.answer(move |state| state.links.values().find(|link| link.token_hash == token_hash).cloned())
+    }
+
+    fn links(&self, session: SessionId) -> Answer<'_, Vec<Link>> {
+        self.answer(move |state| {
+            let mut links: Vec<_> = state.links.values().filter(|link| link.session == session).cloned().collect();
+            links.sort_by_key(|link| std::cmp::Reverse((link.created_at, link.id)));
+            links
+        })
+    }
+
+    fn revoke_link(&self, session: SessionId, link: LinkId, at: Timestamp) -> Answer<'_, Option<Link>> {
+        self.answer(move |state| state.revoke_link(session, link, at))
+    }
+
+    fn use_link(&self, link: LinkId, at: Timestamp) -> Answer<'_, bool> {
+        self.answer(move |state| {
+            let live = state.links.get_mut(&link).filter(|link| link.is_live(at));
+            live.is_some_and(|link| {
+                link.uses += 1;
+                link.last_used_at = Some(at);
+                true
+            })
+        })
+    }
+
+    fn rights_epoch(&self, project: ProjectId) -> Answer<'_, u64> {
+        self.answer(move |state| state.rights_epoch(project))
+    }
+
+    fn raise_rights_epoch(&self, project: ProjectId) -> Answer<'_, u64> {
+        self.answer(move |state| state.raise_rights_epoch(project))
+    }
+
+    fn put_read_mark(
+        &self,
+        session: SessionId,
+        participant: ParticipantId,
+        stream: Stream,
+        seq: Seq,
+    ) -> Answer<'_, ()> {
+        self.answer(move |state| {
+            if let Some(session) = state.sessions.get_mut(&session) {
+                let mark = session.read_marks.entry((participant, stream)).or_insert(Seq::ZERO);
+                *mark = seq.max(*mark);
+            }
+        })
+    }
+
+    fn read_marks(&self, session: SessionId) -> Answer<'_, Vec<(ParticipantId, Stream, Seq)>> {
+        self.answer(move |state| {
+            let marks = state.sessions.get(&session).map(|session| &session.read_marks);
+            marks.into_iter().flatten().map(|(&(who, stream), &seq)| (who, stream, seq)).collect()
+        })
+    }
+
+    fn outbox_due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.answer(move |state| {
+            let mut due: Vec<_> = state.outbox.values().filter(|row| row.row.due_at <= now).cloned().collect();
+            due.sort_by_key(|row| (row.row.due_at, row.id));
+            due.truncate(limit);
+            due
+        })
+    }
+
+    fn outbox_done(&self, id: u64) -> Answer<'_, bool> {
+        self.answer(move |state| state.outbox.remove(&id).is_some())
+    }
+
+    fn document_updates(&self, session: SessionId, document: Uuid, after: u64) -> Answer<'_, Vec<DocumentUpdate>> {
+        self.answer(move |state| {
+            let updates = state.sessions.get(&session).and_then(|session| session.documents.get(&document));
+            updates.into_iter().flatten().filter(|update| update.n > after).cloned().collect()
+        })
+    }
+
+    fn exclusive(&self) -> bool {
+        true
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    async fn make() -> (super::MemoryStore, ()) {
+        (super::MemoryStore::new(), ())
+    }
+
+    crate::contract_tests!(make);
+}

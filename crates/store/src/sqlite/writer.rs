@@ -1,0 +1,384 @@
+//! The one thread that writes.
+//!
+//! Owns: the queue, the grouping of what waits into one transaction, and who is answered when. Must not know: what
+//! a job writes. Invariants: nobody is told `Ok` before the transaction is on the disk, and nobody's fault costs
+//! another one anything: a group that fails is done again one by one.
+//!
+//! There is no timer: while one group is written the next one gathers, so the time of a commit is the batching window.
+
+mod append;
+mod tx;
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+pub(super) use self::append::Prepared;
+use self::tx::Caches;
+pub(super) use self::tx::Tx;
+use super::lock::FolderLock;
+use super::{BUSY, compact};
+use crate::types::{AppendError, Appended, StoreError};
+
+/// How many jobs wait at most before callers wait too.
+const QUEUE: usize = 4_096;
+/// How many jobs one transaction takes at most.
+const GROUP: usize = 2_048;
+/// How much one transaction takes at most, so that a group of large commits does not swell the log. Unit: bytes.
+const GROUP_BYTES: usize = 16 << 20;
+/// How long an erasure waits for readers before it is answered; the attempt goes on after that.
+const ERASE_WITHIN: Duration = Duration::from_secs(5);
+/// How long one attempt to empty the log on the disk waits for readers.
+const ERASE_ATTEMPT: Duration = Duration::from_millis(25);
+/// The pause between two attempts while nothing else is to be written.
+const ERASE_PAUSE: Duration = Duration::from_millis(5);
+
+type AppendAnswer = Result<Appended, AppendError>;
+
+/// Something to be written.
+pub(super) enum Job {
+    Append(Box<Prepared>, oneshot::Sender<AppendAnswer>),
+    Write(Box<dyn Write>),
+    Compact(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// A write other than a commit. It may be run more than once, each time on a clean state, and is answered once.
+pub(super) trait Write: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+impl Job {
+    /// Makes a job of a function and where its result goes.
+    pub(super) fn write<T: Send + 'static>(
+        run: impl FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+    ) -> Self {
+        Self::Write(Box::new(Function { run, result: None, reply }))
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Append(prepared, _) => prepared.size,
+            Self::Write(_) | Self::Compact(_) => 0,
+        }
+    }
+}
+
+struct Function<F, T> {
+    run: F,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Write for Function<F, T>
+where
+    F: FnMut(&mut Tx<'_>) -> rusqlite::Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> rusqlite::Result<()> {
+        self.result = Some((self.run)(tx)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        // Whoever asked may have gone; the write stands all the same.
+        let Self { reply, result, .. } = *self;
+        let _ = reply.send(outcome.map(|()| result.expect("answered Ok only after it was run")));
+    }
+}
+
+/// Starts the writer. It ends when every sender is gone and the queue is empty; the folder is free after that.
+pub(super) fn start(conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let writer =
+        Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures: None };
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+        writer.run();
+        drop(lock);
+    })?;
+    Ok((sender, thread))
+}
+
+struct Writer {
+    conn: Connection,
+    queue: mpsc::Receiver<Job>,
+    caches: Caches,
+    /// A commit failed in a way that leaves open whether it would be there after a crash.
+    is_unclear: bool,
+    /// The last group failed; keeps the log from repeating itself.
+    is_failing: bool,
+    erasures: Option<Erasures>,
+}
+
+/// Commits that erased something and the answers that wait until the log on the disk has forgotten it.
+struct Erasures {
+    since: Instant,
+    answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// What became of one job in a transaction that was committed.
+struct Done {
+    /// For commits.
+    answer: Option<AppendAnswer>,
+    erases: bool,
+}
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// Nothing was written.
+    Clean(rusqlite::Error),
+    /// The disk failed at the commit itself.
+    Unclear(rusqlite::Error),
+}
+
+impl Failure {
+    fn error(&self) -> &rusqlite::Error {
+        match self {
+            Self::Clean(error) | Self::Unclear(error) => error,
+        }
+    }
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(first) = self.next() {
+            let (group, compaction) = self.gather(first);
+            self.write(group);
+            if let Some(reply) = compaction {
+                let done = compact::compact(&self.conn).map_err(|e| unwritten(&e));
+                let _ = reply.send(done);
+            }
+            self.erase();
+        }
+        while self.erasures.as_ref().is_some_and(|erasures| erasures.since.elapsed() < ERASE_WITHIN) {
+            self.erase();
+        }
+        self.settle();
+        if let Err((_, error)) = self.conn.close() {
+            tracing::warn!(%error, "failed to close the database; the next start recovers it");
+        }
+    }
+
+    /// Waits for a job; while something is to be erased, tries that meanwhile.
+    fn next(&mut self) -> Option<Job> {
+        while self.erasures.is_some() {
+            match self.queue.try_recv() {
+                Ok(job) => return Some(job),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    std::thread::sleep(ERASE_PAUSE);
+                    self.erase();
+                }
+            }
+        }
+        self.queue.blocking_recv()
+    }
+
+    /// Takes what waits, up to the limits of a group or a compaction, which needs to be alone.
+    fn gather(&mut self, first: Job) -> (Vec<Job>, Option<oneshot::Sender<Result<(), StoreError>>>) {
+        let mut group = Vec::new();
+        let mut size = 0;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            if let Job::Compact(reply) = job {
+                return (group, Some(reply));
+            }
+            size += job.size();
+            group.push(job);
+            let has_room = group.len() < GROUP && size < GROUP_BYTES;
+            next = if has_room { self.queue.try_recv().ok() } else { None };
+        }
+        (group, None)
+    }
+
+    /// Writes a group and answers every job of it.
+    fn write(&mut self, mut group: Vec<Job>) {
+        let mut done = self.attempt(&mut group, false);
+        if let Err(Failure::Clean(error)) = &done
+            && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+        {
+            done = self.attempt(&mut group, true);
+        }
+        let failure = match done {
+            Ok(done) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("writing to the database works again");
+                }
+                return self.answer(group, done);
+            }
+            Err(failure) => failure,
+        };
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::error!(error = %failure.error(), jobs = group.len(), "failed to write to the database");
+        }
+        if matches!(failure, Failure::Unclear(_)) && !self.settle() {
+            let error = failure.error().to_string();
+            return group.into_iter().for_each(|job| refuse(job, AppendError::Unknown(error.clone())));
+        }
+        // From here on it is certain that nothing was written.
+        if group.len() == 1 {
+            let error = refusal(failure.error());
+            return group.into_iter().for_each(|job| refuse(job, error.clone()));
+        }
+        for job in group {
+            self.write(vec![job]);
+        }
+    }
+
+    /// Does the jobs in one transaction. `careful`: looks for duplicates first instead of relying on the index.
+    fn attempt(&mut self, group: &mut [Job], careful: bool) -> Result<Vec<Done>, Failure> {
+        if !self.settle() {
+            return Err(Failure::Clean(disk_fault()));
+        }
+        execute(&self.conn, "BEGIN IMMEDIATE").map_err(Failure::Clean)?;
+        let mut done = Vec::with_capacity(group.len());
+        for job in group {
+            let mut tx = Tx::new(&self.conn, &mut self.caches, careful);
+            let answer = match job {
+                Job::Append(prepared, _) => append::append(&mut tx, prepared).map(Some),
+                Job::Write(write) => write.run(&mut tx).map(|()| None),
+                Job::Compact(_) => unreachable!("gathered apart"),
+            };
+            let erases = tx.erases;
+            match answer {
+                Ok(answer) => done.push(Done { answer, erases }),
+                Err(error) => {
+                    self.roll_back();
+                    return Err(Failure::Clean(error));
+                }
+            }
+        }
+        execute(&self.conn, "COMMIT").map_err(|error| {
+            self.roll_back();
+            if is_certain(&error) {
+                return Failure::Clean(error);
+            }
+            self.is_unclear = true;
+            Failure::Unclear(error)
+        })?;
+        Ok(done)
+    }
+
+    fn roll_back(&mut self) {
+        self.caches = Caches::default();
+        if !self.conn.is_autocommit()
+            && let Err(error) = execute(&self.conn, "ROLLBACK")
+        {
+            tracing::error!(%error, "failed to roll back");
+        }
+    }
+
+    /// Makes sure that no earlier commit is half there, and says whether it is so.
+    ///
+    /// After a failed sync the frames of a commit may lie in the log with good checksums. They are invisible now, but
+    /// recovery after a crash would find them. A small commit that succeeds is written over their beginning, which
+    /// ends the chain of checksums: from then on they are gone for good.
+    fn settle(&mut self) -> bool {
+        if !self.conn.is_autocommit() {
+            self.roll_back();
+        }
+        if self.is_unclear {
+            let fence = execute(&self.conn, "UPDATE counters SET value = value + 1 WHERE name = 'fence'");
+            self.is_unclear = fence.is_err();
+        }
+        !self.is_unclear
+    }
+
+    fn answer(&mut self, group: Vec<Job>, done: Vec<Done>) {
+        for (job, done) in group.into_iter().zip(done) {
+            let answer: Box<dyn FnOnce() + Send> = match (job, done.answer) {
+                (Job::Append(_, reply), Some(answer)) if !done.erases => {
+                    let _ = reply.send(answer);
+                    continue;
+                }
+                (Job::Append(_, reply), Some(answer)) => Box::new(move || drop(reply.send(answer))),
+                (Job::Write(write), _) if !done.erases => {
+                    write.answer(Ok(()));
+                    continue;
+                }
+                (Job::Write(write), _) => Box::new(move || write.answer(Ok(()))),
+                (Job::Append(..) | Job::Compact(_), _) => unreachable!("appends have an answer; compactions are apart"),
+            };
+            let erasures = self.erasures.get_or_insert_with(|| Erasures { since: Instant::now(), answers: Vec::new() });
+            if erasures.answers.is_empty() {
+                erasures.since = Instant::now();
+            }
+            erasures.answers.push(answer);
+        }
+    }
+
+    /// Tries to make the log on the disk forget what was erased, then answers those who wait for it.
+    fn erase(&mut self) {
+        let Some(erasures) = &mut self.erasures else { return };
+        let is_done = forget_log(&self.conn, ERASE_ATTEMPT).unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to empty the log on the disk; trying again");
+            false
+        });
+        if !is_done && (erasures.since.elapsed() < ERASE_WITHIN || erasures.answers.is_empty()) {
+            return;
+        }
+        if !is_done {
+            tracing::warn!("erased text is still in the log on the disk, because somebody reads it; trying again");
+        }
+        erasures.answers.drain(..).for_each(|answer| answer());
+        if is_done {
+            self.erasures = None;
+        }
+    }
+}
+
+/// Moves the log into the database and empties it; false when a reader was in the way for longer than `wait`.
+pub(super) fn forget_log(conn: &Connection, wait: Duration) -> rusqlite::Result<bool> {
+    conn.busy_timeout(wait)?;
+    let busy: rusqlite::Result<i64> =
+        conn.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)").and_then(|mut s| s.query_row([], |row| row.get(0)));
+    conn.busy_timeout(BUSY)?;
+    Ok(busy? == 0)
+}
+
+fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn refuse(job: Job, error: AppendError) {
+    match job {
+        Job::Append(_, reply) => drop(reply.send(Err(error))),
+        Job::Write(write) => write.answer(Err(match error {
+            AppendError::Full => StoreError::Full,
+            other => StoreError::Unavailable(other.to_string()),
+        })),
+        Job::Compact(_) => unreachable!("gathered apart"),
+    }
+}
+
+fn refusal(error: &rusqlite::Error) -> AppendError {
+    match unwritten(error) {
+        StoreError::Full => AppendError::Full,
+        StoreError::Unavailable(text) => AppendError::Unavailable(text),
+    }
+}
+
+fn unwritten(error: &rusqlite::Error) -> StoreError {
+    if is_full(error) { StoreError::Full } else { StoreError::Unavailable(error.to_string()) }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    // The index of the log is memory-mapped; when there is no room for it, SQLite has a code of its own.
+    error
+        .sqlite_error()
+        .is_some_and(|e| e.code == ErrorCode::DiskFull || e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// Returns whether a commit that failed with `error` is certainly not on the disk.
+fn is_certain(error: &rusqlite::Error) -> bool {
+    is_full(error)
+        || matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation))
+}
+
+fn disk_fault() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+    rusqlite::Error::SqliteFailure(code, Some("the disk does not take writes".to_owned()))
+}
