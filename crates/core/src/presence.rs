@@ -106,10 +106,11 @@ impl Presence {
         self.people.iter().filter(|(_, e)| !e.gone).map(|(id, _)| *id).collect()
     }
 
-    /// Returns everybody who is there with the status that others were told last.
+    /// Returns everybody who is there, with the status as of the last [`Presence::on_time`] or sign of life.
     pub fn people(&self) -> Vec<Person> {
-        let there = self.people.iter().filter(|(_, e)| !e.gone && e.told != PresenceStatus::Offline);
-        there.map(|(id, entry)| entry.person(*id, entry.told)).collect()
+        let there = self.people.iter().filter(|(_, e)| !e.gone);
+        let status = |e: &Entry| if e.stirred { PresenceStatus::Active } else { e.told };
+        there.map(|(id, entry)| entry.person(*id, status(entry))).collect()
     }
 }
 

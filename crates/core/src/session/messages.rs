@@ -3,7 +3,7 @@
 //! Owns: replies, edits, erasure, decision marks. Must not know: text; it is in the log alone. Invariant: every event
 //! that bears a message's text is listed here, so that erasing a message erases all of it.
 //!
-//! Built to stay small: a message without edits takes 48 bytes and an index entry. Messages lie in shared pages of 256,
+//! Built to stay small: a message without edits takes 40 bytes and an index entry. Messages lie in shared pages of 256,
 //! so that cloning a session copies no page until one of the two writes to it.
 
 use std::collections::HashMap;

@@ -67,7 +67,8 @@ pub(super) fn line(pointer: &'static str, text: &str, max: usize) -> Result<Stri
 /// Returns one line of text that says something.
 pub(super) fn filled_line(pointer: &'static str, text: &str, max: usize) -> Result<String, Rejection> {
     let clean = line(pointer, text, max)?;
-    if clean.is_empty() {
+    // U+FE0F makes a heart red and is nothing by itself.
+    if clean.chars().all(|c| c == '\u{FE0F}') {
         return Err(Rejection::field(pointer, Code::InvalidField, format!("1 to {max} characters")));
     }
     Ok(clean)

@@ -1,0 +1,219 @@
+//! A session's life: founding, fields, moves, expiry.
+
+use super::*;
+
+fn refusal(change: impl FnOnce(&mut Founding)) -> String {
+    let mut founding = founding();
+    change(&mut founding);
+    let grant = Grant::nothing(0, 0);
+    let now = "2026-11-20T10:00:00Z".parse().expect("a time");
+    let cx = Context { now, caller: Caller::System, grant: &grant, present: &[] };
+    let no = Session::create(&cx, Uuid::from_u128(5), &founding).expect_err("refused");
+    format!("{} {}", no.code.name(), no.pointer.unwrap_or_default())
+}
+
+#[test]
+fn a_session_begins_with_its_owner_and_its_assistant() {
+    let room = Room::new();
+    let kinds: Vec<&str> = room.log.iter().map(|e| e.body.kind()).collect();
+    assert_eq!(kinds, ["session.created", "participant.joined", "participant.joined", "session.started"]);
+    let info = room.session.info();
+    assert_eq!((info.title.as_str(), info.participant_count, info.event_count), ("ana's session", 1, 4));
+    assert_eq!((info.owner_id, info.is_active), (user("ana"), true));
+    assert_eq!(room.session.roles_rev(), 3, "created, ana, Guide");
+    assert!(info.started_at == Some(room.now) && info.created_at == room.now && info.updated_at == room.now);
+    assert_eq!(room.session.heads(), [Seq(4), Seq(0), Seq(0), Seq(0)]);
+}
+
+#[test]
+fn a_session_that_is_not_started_waits() {
+    let mut room = Room::founded(|f| f.start = false);
+    let told = room.run(
+        "ana: say too early
+         server: admit ben as collaborator
+         ana: rename Plan
+         ana: start
+         ana: start
+         ana: note now",
+    );
+    expect![[r#"
+        ana: say too early
+          ! session_not_active - the session is created
+        server: admit ben as collaborator
+          main participant.joined by ben: "ben" as collaborator
+        ana: rename Plan
+          main session.renamed by ana: Plan
+        ana: start
+          main session.started by ana
+        ana: start
+          ! illegal_transition - a session that is active cannot be started
+        ana: note now
+          main message.posted by ana
+    "#]]
+    .assert_eq(&told);
+}
+
+#[test]
+fn a_name_that_the_assistant_shares_is_numbered() {
+    let room = Room::founded(|f| f.owner_name = "GUIDE".to_owned());
+    let names: Vec<&str> = room.session.participants().map(|p| p.display_name.as_str()).collect();
+    assert_eq!(names, ["GUIDE", "Guide (2)"]);
+}
+
+#[test]
+fn founding_refuses_what_cannot_be() {
+    assert_eq!(refusal(|f| f.owner_name = " ".into()), "invalid_field /display_name");
+    assert_eq!(refusal(|f| f.owner_name = "a\u{202e}b".into()), "invalid_field /display_name");
+    assert_eq!(refusal(|f| f.title = "x".repeat(201)), "invalid_field /title");
+    assert_eq!(refusal(|f| f.description = "x".repeat(2_001)), "invalid_field /description");
+    assert_eq!(refusal(|f| f.tags = vec!["x".into(); 11]), "invalid_field /tags");
+    assert_eq!(refusal(|f| f.tags = vec![String::new()]), "invalid_field /tags");
+    assert_eq!(refusal(|f| f.category = Some("x".repeat(41))), "invalid_field /category");
+    assert_eq!(refusal(|f| f.settings.require_approval = true), "not_available /settings/require_approval");
+    assert_eq!(refusal(|f| f.settings.recording = false), "not_available /settings/recording");
+    assert_eq!(refusal(|f| f.settings.max_participants = Some(0)), "invalid_field /settings/max_participants");
+    assert_eq!(refusal(|f| f.settings.assistant = "A B".into()), "invalid_field /settings/assistant");
+    assert_eq!(refusal(|f| f.expires_at = "2026-11-20T10:00:00Z".parse().ok()), "invalid_field /expires_at");
+    assert_eq!(refusal(|f| f.assistant = Some((user("guide"), String::new()))), "invalid_field /assistant");
+}
+
+#[test]
+fn details_that_are_absent_stay() {
+    let mut room = Room::new();
+    room.run(
+        r#"ana: details {"description": " What we plan ", "tags": ["a", "a", "b"], "category": "work"}
+           ana: details {"visibility": "link"}"#,
+    );
+    let info = room.session.info();
+    assert_eq!((info.description.as_str(), info.category.as_deref()), ("What we plan", Some("work")));
+    assert_eq!((info.tags, info.visibility), (vec!["a".to_owned(), "b".to_owned()], Visibility::Link));
+    room.run(r#"ana: details {"category": ""}"#);
+    assert_eq!(room.session.info().category, None);
+}
+
+#[test]
+fn only_a_setting_that_rights_rest_on_makes_grants_stale() {
+    let mut room = Room::new();
+    let before = room.session.roles_rev();
+    room.run(r#"ana: settings {"allow_join": false}"#);
+    assert_eq!(room.session.roles_rev(), before);
+    room.run(r#"ana: settings {"side_for_viewers": false}"#);
+    assert_eq!(room.session.roles_rev(), before + 1);
+    room.run(r#"ana: settings {"side_for_viewers": false}"#);
+    assert_eq!(room.session.roles_rev(), before + 1, "nothing changed");
+}
+
+#[test]
+fn the_end_ends_every_turn_first() {
+    check(
+        r#"ana: ask one
+           server: claim t1
+           server: write Hel
+           ana: ask two
+           ana: end
+           ana: say late
+           ana: end
+           ana: rename late
+           server: write lo
+           server: admit ben as viewer
+           server: look"#,
+        expect![[r#"
+            ana: ask one
+              main message.posted by ana ask
+              main turn.queued by ana: t1
+            server: claim t1
+              main turn.started by Guide: t1
+            server: write Hel
+              main turn.progressed by Guide: 0 "Hel"
+            ana: ask two
+              main message.posted by ana ask
+              main turn.queued by ana: t2
+            ana: end
+              main turn.withdrawn by ana: t2
+              main turn.stopped by ana: t1 length 3
+              main session.ended by ana: completed (ended)
+            ana: say late
+              ! session_not_active - the session is completed
+            ana: end
+              ! illegal_transition - a session that is completed cannot be completed
+            ana: rename late
+              ! session_not_active - the session is completed
+            server: write lo
+              ! stale_lease - The claim on this turn has passed to somebody else
+            server: admit ben as viewer
+              ! session_not_active - the session is completed
+            server: look
+              completed, running none, queue [], owed []
+        "#]],
+    );
+}
+
+#[test]
+fn after_the_end_things_can_still_be_taken_away() {
+    check(
+        "server: admit ben as collaborator
+         server: admit eve as viewer
+         ben: note a password
+         ana: terminate fire
+         ben: redact m1
+         ana: remove eve
+         ben: leave",
+        expect![[r#"
+            server: admit ben as collaborator
+              main participant.joined by ben: "ben" as collaborator
+            server: admit eve as viewer
+              main participant.joined by eve: "eve" as viewer
+            ben: note a password
+              main message.posted by ben
+            ana: terminate fire
+              main session.ended by ana: terminated (fire)
+            ben: redact m1
+              main message.redacted by ben
+            ana: remove eve
+              main participant.removed by ana
+            ben: leave
+              main participant.left by ben
+        "#]],
+    );
+}
+
+#[test]
+fn a_session_ends_when_its_time_is_over() {
+    let mut room = Room::founded(|f| f.expires_at = "2026-11-20T11:00:00Z".parse().ok());
+    assert_eq!(room.session.next_deadline(), "2026-11-20T11:00:00Z".parse().ok());
+    let told = room.run(
+        "server: wait 3599
+         ana: ask last
+         server: claim t1
+         server: wait 1
+         server: wait 60",
+    );
+    expect![[r#"
+        server: wait 3599
+          .
+        ana: ask last
+          main message.posted by ana ask
+          main turn.queued by ana: t1
+        server: claim t1
+          main turn.started by Guide: t1
+        server: wait 1
+          main turn.stopped by system: t1 length 0
+          main session.ended by system: completed (expired)
+        server: wait 60
+          .
+    "#]]
+    .assert_eq(&told);
+    assert_eq!(room.session.next_deadline(), None);
+}
+
+#[test]
+fn time_never_goes_back() {
+    let mut room = Room::new();
+    room.now = "2026-11-20T12:00:00Z".parse().expect("a time");
+    room.run("ana: note late");
+    room.now = "2026-11-20T09:00:00Z".parse().expect("a time");
+    room.run("ana: note early by the clock");
+    let at: Vec<Timestamp> = room.log.iter().map(|e| e.header.at).collect();
+    assert!(at.is_sorted());
+    assert_eq!(room.session.last_at(), "2026-11-20T12:00:00Z".parse().expect("a time"));
+}
