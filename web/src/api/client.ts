@@ -1,0 +1,136 @@
+/**
+ * Calls to the server's REST interface, one function each.
+ *
+ * Owns: addresses, the idempotency key of each POST, problems out of answers. Must not know: the page.
+ * The login is a cookie that scripts cannot read; it goes along by itself.
+ */
+
+import type { Id, Page, Participant, Role, SessionEvent, SessionInfo, Stream } from '../session/protocol';
+import { uuidv7 } from '../session/uuid';
+import { ApiError, isProblem, localProblem } from './problem';
+
+const BASE = '/api/v1';
+
+export interface User {
+  id: Id;
+  display_name: string;
+  guest: boolean;
+}
+
+export interface SessionListItem extends SessionInfo {
+  role: Role;
+  online: number;
+}
+
+export interface Link {
+  id: Id;
+  role: Role;
+  /** Where it leads; only in the answer that made it. */
+  url?: string;
+  token?: string;
+  created_at?: string;
+  expires_at?: string | null;
+  revoked_at?: string | null;
+  max_uses?: number | null;
+  uses?: number;
+  has_password?: boolean;
+}
+
+export interface Joined {
+  status: 'joined' | 'waiting';
+  session_id: Id;
+  participant?: Participant;
+  user?: User;
+}
+
+export interface EventsPage {
+  epoch: string;
+  head: number;
+  events: SessionEvent[];
+}
+
+interface Options {
+  body?: unknown;
+  /** Of a POST: the same key again is the same deed. */
+  key?: string;
+  signal?: AbortSignal;
+}
+
+async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json, application/problem+json' };
+  if (options.body !== undefined) headers['content-type'] = 'application/json';
+  if (method === 'POST') headers['idempotency-key'] = options.key ?? uuidv7();
+  let response: Response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      body: options.body === undefined ? null : JSON.stringify(options.body),
+      credentials: 'same-origin',
+      signal: options.signal ?? null,
+    });
+  } catch (cause) {
+    if (options.signal?.aborted) throw cause;
+    throw new ApiError(
+      localProblem('offline', 'The server cannot be reached', 'Check your connection, then try again.', true),
+    );
+  }
+  const answer = await readJson(response);
+  if (response.ok) return answer as T;
+  throw new ApiError(isProblem(answer) ? answer : strangeAnswer(response.status));
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text().catch(() => '');
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** For answers that are not the server's own, such as a proxy's page. */
+function strangeAnswer(status: number) {
+  const detail = `Something between this page and the server answered with status ${status}. Try again later.`;
+  return { ...localProblem('strange_answer', 'The answer cannot be read', detail, status >= 500), status };
+}
+
+const part = encodeURIComponent;
+
+/** Returns who is logged in here, or null. */
+export async function me(): Promise<User | null> {
+  try {
+    return (await call<{ user: User }>('GET', '/me')).user;
+  } catch (error) {
+    if (error instanceof ApiError && error.problem.status === 401) return null;
+    throw error;
+  }
+}
+
+export async function newGuest(displayName: string, key?: string): Promise<User> {
+  const body = { display_name: displayName };
+  return (await call<{ user: User }>('POST', '/guests', { body, ...(key ? { key } : {}) })).user;
+}
+
+export const logOut = () => call<void>('DELETE', '/me');
+
+export const newSession = (title: string, key: string) =>
+  call<SessionInfo>('POST', '/sessions', { body: title ? { title } : {}, key });
+
+export const sessions = () => call<{ items: SessionListItem[]; next?: string | null }>('GET', '/sessions');
+
+export const join = (body: { link: string; display_name?: string; password?: string }, key: string) =>
+  call<Joined>('POST', '/join', { body, key });
+
+export const links = async (session: Id) => (await call<{ items: Link[] }>('GET', `/sessions/${part(session)}/links`)).items;
+
+export const newLink = (session: Id, role: Role) => call<Link>('POST', `/sessions/${part(session)}/links`, { body: { role } });
+
+export const revokeLink = (session: Id, link: Id) => call<void>('DELETE', `/sessions/${part(session)}/links/${part(link)}`);
+
+export const page = (session: Id, n: number, stream: Stream) =>
+  call<Page>('GET', `/sessions/${part(session)}/pages/${n}?stream=${stream}`);
+
+export const events = (session: Id, stream: Stream, after: number, limit: number) =>
+  call<EventsPage>('GET', `/sessions/${part(session)}/events?stream=${stream}&after=${after}&limit=${limit}`);

@@ -1,0 +1,42 @@
+/** Which screen an address means. */
+
+export type Route =
+  | { screen: 'start' }
+  | { screen: 'join'; token: string }
+  | { screen: 'session'; id: string }
+  | { screen: 'nowhere' };
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export function routeOf(pathname: string, hash: string): Route {
+  const path = pathname.replace(/\/+$/, '');
+  if (path === '') return { screen: 'start' };
+  if (path === '/join') return { screen: 'join', token: tokenOf(hash) };
+  const id = /^\/s\/([^/]+)$/.exec(path)?.[1]?.toLowerCase();
+  return id && UUID.test(id) ? { screen: 'session', id } : { screen: 'nowhere' };
+}
+
+/** Returns the token of a link's fragment; a fragment never reaches a server or its log. */
+export function tokenOf(hash: string): string {
+  const raw = hash.replace(/^#/, '').trim();
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw;
+  }
+}
+
+/** Returns the token of whatever somebody pasted: a whole link, or the token alone. Empty: nothing usable. */
+export function tokenOfPasted(text: string): string {
+  const trimmed = text.trim();
+  const mark = trimmed.indexOf('#');
+  if (mark >= 0) return tokenOf(trimmed.slice(mark));
+  return /^[\w-]+$/.test(trimmed) ? trimmed : '';
+}
+
+/** Goes to another screen of this page. */
+export function go(path: string, replace = false): void {
+  if (replace) history.replaceState(null, '', path);
+  else history.pushState(null, '', path);
+  dispatchEvent(new PopStateEvent('popstate'));
+}

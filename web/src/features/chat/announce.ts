@@ -1,0 +1,29 @@
+/** What is said aloud to those who do not see the page: each new message once, an answer when it is whole. */
+
+import type { Actor, Id, StreamView } from '../../session/protocol';
+
+/** Longest text that is read out; the rest is in the conversation. Unit: UTF-16 code units. */
+const LONGEST = 300;
+
+/** Returns the announcements that lead from `before` to `after`. Without `before`, history is loading: nothing. */
+export function announcements(
+  before: StreamView | undefined,
+  after: StreamView | undefined,
+  me: Id | undefined,
+  nameOf: (who: Actor) => string,
+  place = '',
+): string[] {
+  if (!before || !after || before === after) return [];
+  const running = new Set(before.messages.filter((m) => m.answer?.state === 'streaming').map((m) => m.id));
+  return after.messages
+    .filter((m) => {
+      if (m.redacted || m.author === me) return false;
+      if (m.answer) return m.answer.state !== 'streaming' && (running.has(m.id) || m.n >= before.count);
+      return m.n >= before.count;
+    })
+    .map((m) => {
+      const text = m.text.length > LONGEST ? `${m.text.slice(0, LONGEST)} …` : m.text;
+      const how = m.answer && m.answer.state !== 'completed' ? ` (${m.answer.state})` : '';
+      return `${nameOf(m.author)}${place}${how}: ${text}`;
+    });
+}

@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest';
+import { isLoopback, linkState, urlOf } from './links';
+
+const NOW = Date.parse('2026-11-20T10:00:00Z');
+const link = { id: 'l1', role: 'viewer' as const };
+
+describe('links', () => {
+  it('have an address only when their secret came with them', () => {
+    expect(urlOf({ ...link, url: 'https://a/join#x' }, 'http://b')).toBe('https://a/join#x');
+    expect(urlOf({ ...link, token: 'x' }, 'http://b')).toBe('http://b/join#x');
+    expect(urlOf(link, 'http://b')).toBeNull();
+  });
+
+  it('say when they work on this machine only', () => {
+    expect(isLoopback('http://127.0.0.1:8080/join#x')).toBe(true);
+    expect(isLoopback('http://[::1]:8080/join#x')).toBe(true);
+    expect(isLoopback('http://localhost/join#x')).toBe(true);
+    expect(isLoopback('http://192.168.1.2/join#x')).toBe(false);
+  });
+
+  it('say whether they still let people in', () => {
+    expect(linkState(link, NOW)).toEqual({ works: true, words: 'used 0 times' });
+    expect(linkState({ ...link, max_uses: 2, uses: 1 }, NOW)).toEqual({ works: true, words: 'used 1 of 2 times' });
+    expect(linkState({ ...link, max_uses: 2, uses: 2 }, NOW).works).toBe(false);
+    expect(linkState({ ...link, expires_at: '2026-11-20T10:00:00Z' }, NOW).words).toBe('expired');
+    expect(linkState({ ...link, revoked_at: '2026-11-20T09:00:00Z' }, NOW).words).toBe('revoked');
+  });
+});

@@ -1,0 +1,323 @@
+/**
+ * One session as this client has it: positions, view, unanswered commands.
+ *
+ * Owns: what each frame about the session changes. Must not know: the connection. Invariant: `position` and the view's
+ * head of a stream move together, one event at a time, or by a whole snapshot.
+ */
+
+import type {
+  ClientFrame,
+  Delta,
+  Id,
+  Page,
+  Person,
+  ServerFrame,
+  SessionEvent,
+  Snapshot,
+  Stream,
+  StreamPosition,
+  Subscribed,
+  View,
+  You,
+} from '../protocol';
+import { emptyView, fold, skip, withDelta, withPage } from '../view';
+import { Commands } from './commands';
+
+/** Subscriptions to one session that a gap or `lagging` causes are at least this far apart. Unit: milliseconds. */
+export const RESUBSCRIBE_MS = 1_000;
+/** A stream that stays behind its announced head this long without an event is subscribed again. Unit: milliseconds. */
+export const BEHIND_MS = 5_000;
+
+const STREAMS: readonly Stream[] = ['main', 'side', 'staff', 'stage'];
+
+type Frame<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>;
+
+/** What became of a frame: `changed` is visible, `resubscribe` also asks for a new subscription at once. */
+export type Effect = 'nothing' | 'changed' | 'resubscribe';
+
+/** How far one stream is. */
+interface StreamSync {
+  epoch: string | null;
+  seq: number;
+  id: Id | null;
+  /** The subscribe request that is not answered yet. */
+  asked: number | null;
+  /** Whether the server sends it on this connection. */
+  open: boolean;
+  /** A snapshot was announced and has not come. */
+  awaitsSnapshot: boolean;
+  /** The largest head that was announced. */
+  target: number;
+  /** Since when a `head` frame has found it behind and nothing has come. */
+  behindSince: number | null;
+}
+
+const newStream = (asked: number | null = null): StreamSync => ({
+  epoch: null,
+  seq: 0,
+  id: null,
+  asked,
+  open: false,
+  awaitsSnapshot: false,
+  target: 0,
+  behindSince: null,
+});
+
+export class SessionSync {
+  /** The old view stays until a new one is whole. */
+  view: View = emptyView();
+  you: You | null = null;
+  /** Who was there when the last subscription began. */
+  people: Person[] = [];
+  readonly commands = new Commands();
+  #wanted: Stream[] = [];
+  #streams = new Map<Stream, StreamSync>();
+  #lastSubscribe: number | null = null;
+  #resubscribeAt: number | null = null;
+  #subscribeRefusals = 0;
+
+  /** Returns the last seq applied of `stream`; null when the stream is not held. */
+  position(stream: Stream): number | null {
+    return this.#streams.get(stream)?.seq ?? null;
+  }
+
+  /** Returns the streams of which something is held or asked for. */
+  get streams(): Stream[] {
+    return STREAMS.filter((s) => this.#streams.has(s));
+  }
+
+  /** Returns whether `stream` is open on this connection and has reached every head that was announced. */
+  isLive(stream: Stream): boolean {
+    const sync = this.#streams.get(stream);
+    return sync !== undefined && sync.open && !sync.awaitsSnapshot && sync.seq >= sync.target;
+  }
+
+  get subscribeRefusals(): number {
+    return this.#subscribeRefusals;
+  }
+
+  get isWanted(): boolean {
+    return this.#wanted.length > 0;
+  }
+
+  want(streams: readonly Stream[]): void {
+    this.#wanted = STREAMS.filter((s) => streams.includes(s));
+    for (const stream of this.streams) if (!streams.includes(stream)) this.#forget(stream);
+  }
+
+  /** Makes the subscription from where each stream is. */
+  subscribe(session: Id, id: number, now: number): ClientFrame {
+    this.#lastSubscribe = now;
+    this.#resubscribeAt = null;
+    const streams: StreamPosition[] = this.#wanted.map((stream) => {
+      const sync = this.#streams.get(stream) ?? newStream();
+      this.#streams.set(stream, sync);
+      sync.asked = id;
+      sync.behindSince = null;
+      if (sync.seq === 0) return { stream };
+      return {
+        stream,
+        ...(sync.epoch === null ? {} : { epoch: sync.epoch }),
+        after: { seq: sync.seq, ...(sync.id === null ? {} : { id: sync.id }) },
+      };
+    });
+    return { type: 'subscribe', id, session_id: session, streams };
+  }
+
+  subscribed(frame: Subscribed): void {
+    this.#subscribeRefusals = 0;
+    this.you = frame.you;
+    this.people = frame.people;
+    const missing = new Set(this.streams.filter((s) => this.#streams.get(s)?.asked === frame.re));
+    for (const start of frame.streams) {
+      const sync = this.#streams.get(start.stream);
+      if (sync?.asked !== frame.re || start.mode === 'waiting') continue;
+      missing.delete(start.stream);
+      sync.asked = null;
+      sync.open = true;
+      sync.epoch = start.epoch;
+      sync.awaitsSnapshot = start.mode === 'snapshot';
+      sync.target = start.head;
+      sync.behindSince = null;
+      if (start.head === 0 && sync.seq === 0) this.#clear(start.stream);
+    }
+    for (const stream of missing) this.#forget(stream);
+  }
+
+  /** The subscription was refused for good: nothing of it may stay. */
+  refused(): void {
+    for (const stream of STREAMS) this.#forget(stream);
+    this.you = null;
+    this.people = [];
+  }
+
+  asked(re: number): boolean {
+    return [...this.#streams.values()].some((s) => s.asked === re);
+  }
+
+  subscribePostponed(re: number, until: number): void {
+    for (const sync of this.#streams.values()) if (sync.asked === re) sync.asked = null;
+    this.#subscribeRefusals += 1;
+    this.#resubscribeAt = until;
+  }
+
+  /** Applies events as far as they are the next ones. Returns those taken and what it did. */
+  events(stream: Stream, items: SessionEvent[], now: number): { taken: SessionEvent[]; effect: Effect } {
+    const taken: SessionEvent[] = [];
+    let gap = false;
+    for (const item of items) {
+      const sync = this.#streams.get(stream);
+      if (!sync) break;
+      if (item.seq <= sync.seq) continue;
+      if (item.seq !== sync.seq + 1) {
+        gap = true;
+        break;
+      }
+      if (sync.seq === 0) this.#clear(stream);
+      this.view = shown(this.view, item);
+      sync.seq = item.seq;
+      sync.id = item.id;
+      moved(sync, now);
+      taken.push(item);
+    }
+    const sync = this.#streams.get(stream);
+    if (gap && sync?.open && sync.asked === null && !sync.awaitsSnapshot) this.#resubscribeSoon(stream, now);
+    return { taken, effect: taken.length === 0 ? 'nothing' : 'changed' };
+  }
+
+  /** Takes the streams of a snapshot that are not older than what is held. `main` brings session, roster and turns. */
+  snapshot(frame: Snapshot, now: number): Effect {
+    let effect: Effect = 'nothing';
+    for (const stream of STREAMS) {
+      const at = frame.at[stream];
+      const sync = this.#streams.get(stream);
+      if (at === undefined || !sync) continue;
+      sync.awaitsSnapshot = false;
+      if (at < sync.seq) continue;
+      if (at > sync.seq) sync.id = null;
+      sync.seq = at;
+      moved(sync, now);
+      const held = frame.head.streams[stream] ?? { head: at, count: 0, messages: [] };
+      const streams = { ...this.view.streams, [stream]: { ...held, head: at } };
+      const { session, participants, turns } = stream === 'main' ? frame.head : this.view;
+      this.view = { session, participants, turns, streams };
+      effect = 'changed';
+    }
+    return effect;
+  }
+
+  delta(frame: Delta): Effect {
+    const view = withDelta(this.view, frame.message, frame.offset, frame.text);
+    if (!view) return 'nothing';
+    this.view = view;
+    return 'changed';
+  }
+
+  /** Puts older messages in front; they are no part of the position. */
+  older(page: Page): Effect {
+    const before = this.view;
+    this.view = withPage(before, page);
+    return this.view === before ? 'nothing' : 'changed';
+  }
+
+  access(frame: Frame<'access'>): Effect {
+    this.you = frame.you;
+    for (const stream of STREAMS) if (!frame.streams.includes(stream)) this.#forget(stream);
+    const closed = (stream: Stream) => {
+      const sync = this.#streams.get(stream);
+      return !sync || (!sync.open && sync.asked === null);
+    };
+    return this.#wanted.some((s) => frame.streams.includes(s) && closed(s)) ? 'resubscribe' : 'changed';
+  }
+
+  lagging(stream: Stream, now: number): void {
+    const sync = this.#streams.get(stream);
+    if (!sync) return;
+    sync.open = false;
+    if (sync.asked === null) this.#resubscribeSoon(stream, now);
+  }
+
+  /** The history is another one: every position in an older numbering is dropped, its view shown until the new comes. */
+  reset(frame: Frame<'reset'>): Effect {
+    const stream = this.#streams.get(frame.stream);
+    if (!stream || (stream.seq === 0 && stream.asked !== null)) return 'nothing';
+    for (const [name, sync] of this.#streams) {
+      if (name === frame.stream || sync.epoch !== frame.epoch) this.#streams.set(name, newStream(sync.asked));
+    }
+    return 'resubscribe';
+  }
+
+  head(frame: Frame<'head'>, now: number): void {
+    for (const [stream, sync] of this.#streams) {
+      const head = frame.streams[stream];
+      if (head === undefined) continue;
+      sync.target = Math.max(sync.target, head);
+      if (sync.open && !sync.awaitsSnapshot && sync.seq < sync.target) sync.behindSince ??= now;
+    }
+  }
+
+  disconnected(): void {
+    for (const sync of this.#streams.values()) {
+      sync.asked = null;
+      sync.open = false;
+      sync.awaitsSnapshot = false;
+      sync.behindSince = null;
+    }
+    this.#resubscribeAt = null;
+    this.#lastSubscribe = null;
+    this.commands.disconnected();
+  }
+
+  /** Returns whether the session must be subscribed again now. */
+  isDue(now: number): boolean {
+    return [this.#resubscribeAt, this.#behindDeadline()].some((at) => at !== null && now >= at);
+  }
+
+  deadline(): number | null {
+    return earliest([this.#resubscribeAt, this.#behindDeadline(), this.commands.deadline()]);
+  }
+
+  #behindDeadline(): number | null {
+    const idle = [...this.#streams.values()].filter((s) => s.asked === null);
+    const since = earliest(idle.map((s) => s.behindSince));
+    return since === null ? null : since + BEHIND_MS;
+  }
+
+  #resubscribeSoon(stream: Stream, now: number): void {
+    const sync = this.#streams.get(stream);
+    if (sync) sync.open = false;
+    const at = this.#lastSubscribe === null ? now : Math.max(now, this.#lastSubscribe + RESUBSCRIBE_MS);
+    this.#resubscribeAt = earliest([this.#resubscribeAt, at]);
+  }
+
+  /** Drops position and view of a stream. */
+  #forget(stream: Stream): void {
+    this.#streams.delete(stream);
+    this.#clear(stream);
+  }
+
+  /** Drops what is shown of a stream. */
+  #clear(stream: Stream): void {
+    const { [stream]: _, ...streams } = this.view.streams;
+    this.view = stream === 'main' ? { ...emptyView(), streams } : { ...this.view, streams };
+  }
+}
+
+/** Folds an event in; one whose data has not the shape of its kind only counts, as one of a newer server does. */
+function shown(view: View, event: SessionEvent): View {
+  try {
+    return fold(view, event);
+  } catch {
+    return skip(view, event.stream, event.seq);
+  }
+}
+
+/** Notes that the position moved: a stream that still is behind has made progress. */
+function moved(sync: StreamSync, now: number): void {
+  if (sync.behindSince !== null) sync.behindSince = sync.seq < sync.target ? now : null;
+}
+
+export function earliest(times: (number | null)[]): number | null {
+  const known = times.filter((t) => t !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}

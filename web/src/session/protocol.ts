@@ -1,0 +1,478 @@
+/**
+ * What is stored and sent, as TypeScript types.
+ *
+ * Owns: events, commands, frames, the view's shape. The server's crate `protocol` is the original; fields have its
+ * names and its JSON shapes. Must not know: rules, sockets, the page.
+ */
+
+export const SUBPROTOCOL = 'roundtable.v1';
+/** The first byte of a binary frame that is the raw deflate of a JSON text frame. */
+export const DEFLATE_MARK = 0x01;
+/** Longest message text. Unit: bytes of UTF-8. */
+export const MAX_MESSAGE_BYTES = 64 * 1024;
+/** How many commands of one connection to one session may be unanswered. */
+export const COMMAND_WINDOW = 32;
+/** How many folded messages a page holds. */
+export const PAGE_MESSAGES = 256;
+
+/** A UUID as text. */
+export type Id = string;
+/** RFC 3339, UTC. */
+export type Timestamp = string;
+export type Stream = 'main' | 'side' | 'staff' | 'stage';
+export type Role = 'viewer' | 'collaborator' | 'moderator' | 'owner';
+/** `"system"` or a participant's id. */
+export type Actor = 'system' | Id;
+
+export type Permission =
+  | 'session_view'
+  | 'session_change'
+  | 'session_end'
+  | 'session_delete'
+  | 'participant_join'
+  | 'participant_be'
+  | 'participant_remove'
+  | 'participant_change_role'
+  | 'message_post'
+  | 'message_redact_any'
+  | 'side_post'
+  | 'turn_prompt'
+  | 'turn_manage'
+  | 'decision_record'
+  | 'link_manage'
+  | 'turn_drive';
+
+// The nouns (crates/protocol/src/model.rs)
+
+export type SessionKind = 'single' | 'collaborative' | 'background';
+export type Visibility = 'private' | 'link' | 'public';
+export type SessionState = 'created' | 'active' | 'paused' | 'completed' | 'failed' | 'terminated';
+export type Respond = 'mention' | 'always' | 'reply' | 'manual';
+
+export interface Settings {
+  max_participants: number | null;
+  allow_join: boolean;
+  require_approval: boolean;
+  recording: boolean;
+  respond: Respond | null;
+  assistant: string;
+  side_for_viewers: boolean;
+}
+
+export interface Participant {
+  id: Id;
+  user_id: Id;
+  kind: 'user' | 'agent';
+  role: Role;
+  display_name: string;
+  /** One of twelve hues, 0 to 11. */
+  colour: number;
+  guest: boolean;
+  membership: 'joined' | 'left' | 'removed';
+  joined_at: Timestamp;
+}
+
+export interface Turn {
+  id: Id;
+  message: Id;
+  requester: Id;
+  assistant: Id;
+  state: 'queued' | 'running';
+  since: Timestamp;
+  answer: Id | null;
+}
+
+export type EndReason = 'end_turn' | 'max_tokens' | 'refusal';
+
+export interface Usage {
+  input_uncached: number;
+  cache_read: number;
+  cache_write: number;
+  output: number;
+  reasoning: number;
+  source: 'reported' | 'estimated' | 'unknown';
+}
+
+export interface Lease {
+  id: Id;
+  until: Timestamp;
+}
+
+export interface SessionInfo {
+  id: Id;
+  owner_id: Id;
+  project_id: Id;
+  title: string;
+  description: string;
+  tags: string[];
+  category: string | null;
+  visibility: Visibility;
+  kind: SessionKind;
+  state: SessionState;
+  is_active: boolean;
+  conversation_id: Id;
+  settings: Settings;
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+  started_at: Timestamp | null;
+  ended_at: Timestamp | null;
+  participant_count: number;
+  event_count: number;
+}
+
+// What happened (crates/protocol/src/event.rs)
+
+/** The data of each event kind. Fields with `?` are left out when they have their default value. */
+export interface EventData {
+  'session.created': {
+    title: string;
+    kind?: SessionKind;
+    visibility?: Visibility;
+    settings?: Partial<Settings>;
+    owner: Id;
+    project: Id;
+    main_branch: Id;
+    epoch: string;
+    description?: string;
+    tags?: string[];
+    category?: string | null;
+    expires_at?: Timestamp | null;
+  };
+  'session.started': Record<string, never>;
+  'session.renamed': { title: string };
+  'session.details_changed': {
+    description: string;
+    tags: string[];
+    category?: string | null;
+    visibility: Visibility;
+  };
+  'session.settings_changed': { settings: Partial<Settings> };
+  'session.ended': { state: SessionState; reason: string };
+  'participant.joined': { participant: Participant; via?: Id };
+  'participant.left': { participant: Id };
+  'participant.removed': { participant: Id; reason?: string };
+  'participant.role_changed': { participant: Id; role: Role };
+  'message.posted': { text: string; reply_to?: Id | null; mentions?: Id[]; ask?: boolean; redacted?: boolean };
+  'message.edited': { message: Id; text: string; redacted?: boolean };
+  'message.redacted': { message: Id; reason?: string | null };
+  'decision.recorded': { message: Id };
+  'decision.withdrawn': { message: Id };
+  'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null };
+  'turn.edited': { turn: Id };
+  'turn.withdrawn': { turn: Id };
+  'turn.started': {
+    turn: Id;
+    message: Id;
+    assistant: Id;
+    answer: Id;
+    attempt: number;
+    lease: Lease;
+    driver: string;
+    label: string;
+  };
+  'turn.progressed': {
+    turn: Id;
+    message: Id;
+    /** Unit: UTF-16 code units from the start of the message. */
+    offset: number;
+    text: string;
+    pace?: [ms: number, units: number][];
+    lease_until: Timestamp;
+    redacted?: boolean;
+  };
+  'turn.completed': {
+    turn: Id;
+    message: Id;
+    length: number;
+    hash: string;
+    reason: EndReason;
+    usage?: Partial<Usage>;
+  };
+  'turn.stopped': { turn: Id; message: Id; length: number; usage?: Partial<Usage> };
+  'turn.failed': {
+    turn: Id;
+    message?: Id | null;
+    length: number;
+    code: string;
+    detail: string;
+    usage?: Partial<Usage>;
+  };
+  'turn.lost': { turn: Id; message: Id; length: number };
+}
+
+export type EventKind = keyof EventData;
+
+export interface EventHeader {
+  stream: Stream;
+  seq: number;
+  id: Id;
+  actor: Actor;
+  on_behalf_of?: Id;
+  at: Timestamp;
+  branch?: Id;
+  seen?: number;
+  causes?: Id[];
+}
+
+/** An event of kind `K`; of any known kind when `K` is left out. */
+export type SessionEvent<K extends EventKind = EventKind> = {
+  [P in K]: EventHeader & { kind: P; data: EventData[P] };
+}[K];
+
+// What can be asked (crates/protocol/src/command.rs)
+
+/** The data of each command that a person may give. */
+export interface CommandData {
+  'session.start': Record<string, never>;
+  'session.rename': { title: string };
+  'session.change_details': {
+    description?: string;
+    tags?: string[];
+    category?: string;
+    visibility?: Visibility;
+  };
+  'session.change_settings': Partial<Settings>;
+  'session.end': { terminate?: boolean; reason?: string };
+  'participant.leave': Record<string, never>;
+  'participant.remove': { participant: Id; reason?: string };
+  'participant.change_role': { participant: Id; role: Role };
+  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean };
+  'message.edit': { message: Id; text: string };
+  'message.redact': { message: Id; reason?: string };
+  'decision.record': { message: Id };
+  'decision.withdraw': { message: Id };
+  'turn.ask': { message: Id };
+  'turn.edit': { turn: Id; text: string };
+  'turn.withdraw': { turn: Id };
+  'turn.stop': { turn: Id };
+}
+
+export type CommandName = keyof CommandData;
+
+// What people see (crates/protocol/src/view.rs)
+
+export interface View {
+  session: SessionView | null;
+  participants: Participant[];
+  turns: Turn[];
+  streams: { [S in Stream]?: StreamView };
+}
+
+export interface SessionView {
+  title: string;
+  kind: SessionKind;
+  visibility: Visibility;
+  state: SessionState;
+  end_reason: string | null;
+  settings: Settings;
+  owner: Id;
+  project: Id;
+  main_branch: Id;
+  epoch: string;
+  description: string;
+  tags: string[];
+  category: string | null;
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+  started_at: Timestamp | null;
+  ended_at: Timestamp | null;
+}
+
+export interface StreamView {
+  /** The last event that is folded in. */
+  head: number;
+  /** How many messages the stream has had, held here or not. */
+  count: number;
+  /** The newest messages, without a gap up to the last one. */
+  messages: MessageView[];
+}
+
+export interface MessageView {
+  id: Id;
+  /** Its number in its stream, from 0. */
+  n: number;
+  seq: number;
+  author: Actor;
+  at: Timestamp;
+  text: string;
+  reply_to: Id | null;
+  mentions: Id[];
+  ask: boolean;
+  edited: boolean;
+  redacted: boolean;
+  decision: boolean;
+  answer: AnswerView | null;
+}
+
+export type AnswerState = 'streaming' | 'completed' | 'stopped' | 'failed' | 'lost';
+
+export interface AnswerView {
+  turn: Id;
+  question: Id;
+  state: AnswerState;
+  driver: string;
+  label: string;
+  /** Unit: UTF-16 code units. */
+  length: number;
+  reason: EndReason | null;
+  code: string | null;
+  detail: string | null;
+  stopped_by: Actor | null;
+  usage: Usage | null;
+}
+
+export interface Page {
+  stream: Stream;
+  page: number;
+  /** The seq up to which everything is folded in. */
+  at: number;
+  messages: MessageView[];
+}
+
+// What travels on the WebSocket (crates/protocol/src/frame.rs)
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance?: string;
+  code: string;
+  request_id?: string;
+  retryable: boolean;
+  retry_after_ms?: number;
+  errors?: { pointer: string; code: string; detail: string }[];
+}
+
+export interface StreamPosition {
+  stream: Stream;
+  epoch?: string;
+  after?: { seq: number; id?: Id };
+}
+
+export type Lane = 'presence' | 'typing' | 'pointer' | 'caret' | 'focus';
+
+export interface CommandFrame {
+  type: 'command';
+  id: number;
+  key: Id;
+  session_id: Id;
+  stream?: Stream;
+  seen?: number;
+  name: string;
+  data: unknown;
+  retry: boolean;
+}
+
+export type ClientFrame =
+  | { type: 'hello'; token?: string; features: string[] }
+  | { type: 'subscribe'; id: number; session_id: Id; streams: StreamPosition[] }
+  | { type: 'unsubscribe'; id: number; session_id: Id }
+  | CommandFrame
+  | { type: 'ephemeral'; session_id: Id; stream: Stream; lane: Lane; data: unknown }
+  | { type: 'ack'; session_id: Id; stream: Stream; seq: number }
+  | { type: 'ping'; id: number };
+
+export interface You {
+  participant_id?: Id;
+  role?: Role;
+  can: Permission[];
+}
+
+export type PresenceStatus = 'active' | 'idle' | 'away' | 'offline';
+
+export interface Person {
+  participant_id: Id;
+  status: PresenceStatus;
+  last_active_at: Timestamp;
+}
+
+export interface Limits {
+  message_bytes: number;
+  frame_bytes: number;
+  commands_per_second: number;
+  window: number;
+}
+
+export type StartMode = 'live' | 'replay' | 'snapshot' | 'waiting';
+
+export interface StreamStart {
+  stream: Stream;
+  epoch: string;
+  head: number;
+  mode: StartMode;
+}
+
+export interface Welcome {
+  type: 'welcome';
+  connection_id: Id;
+  now: Timestamp;
+  heartbeat_ms: number;
+  limits: Limits;
+  version: string;
+}
+
+export interface Subscribed {
+  type: 'subscribed';
+  re: number;
+  session_id: Id;
+  you: You;
+  people: Person[];
+  streams: StreamStart[];
+}
+
+export interface Snapshot {
+  type: 'snapshot';
+  session_id: Id;
+  at: { [S in Stream]?: number };
+  head: View;
+}
+
+export interface Accepted {
+  type: 'ok';
+  re: number;
+  session_id: Id;
+  stream: Stream;
+  seq: number;
+  id: Id;
+  duplicate?: boolean;
+}
+
+export interface Delta {
+  type: 'delta';
+  session_id: Id;
+  turn: Id;
+  message: Id;
+  /** Unit: UTF-16 code units. */
+  offset: number;
+  text: string;
+}
+
+export type ServerFrame =
+  | Welcome
+  | Subscribed
+  | { type: 'unsubscribed'; re: number; session_id: Id }
+  | Snapshot
+  | { type: 'events'; session_id: Id; stream: Stream; items: SessionEvent[] }
+  | Accepted
+  | { type: 'error'; re?: number; session_id?: Id; problem: Problem }
+  | {
+      type: 'ephemeral';
+      session_id: Id;
+      stream: Stream;
+      lane: Lane;
+      items: { participant_id: Id; data: unknown }[];
+    }
+  | Delta
+  | { type: 'access'; session_id: Id; you: You; streams: Stream[]; reason: string }
+  | { type: 'lagging'; session_id: Id; stream: Stream; after: number }
+  | { type: 'reset'; session_id: Id; stream: Stream; epoch: string; reason: string }
+  | { type: 'head'; session_id: Id; streams: { [S in Stream]?: number } }
+  | { type: 'bye'; code: string; retry_after_ms: number }
+  | { type: 'pong'; id: number };
+
+/** Whether a close code means that reconnecting is pointless. */
+export function isFinalClose(code: number): boolean {
+  return code >= 4400 && code <= 4499;
+}

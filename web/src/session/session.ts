@@ -1,0 +1,379 @@
+/**
+ * One session as a page uses it: what to show, and what can be done.
+ *
+ * Owns: the machine, its socket, stored commands, who is there, who types. Must not know: the page's framework.
+ * Invariant: `state` is never changed in place, and a command stays in it until its effect is visible or somebody
+ * has seen why it was refused.
+ */
+
+import type { Pending as MachineCommand } from './machine/commands';
+import type { Status } from './machine/link';
+import { type Entropy, Machine, type Output } from './machine';
+import { Outbox, type Unsent } from './outbox';
+import {
+  type CommandData,
+  type CommandName,
+  type Id,
+  type Page,
+  PAGE_MESSAGES,
+  type Participant,
+  type Permission,
+  type Person,
+  type PresenceStatus,
+  type Problem,
+  type SessionEvent,
+  type Stream,
+  type View,
+  type You,
+} from './protocol';
+import { Driver, features } from './socket';
+import { uuidv7 } from './uuid';
+import { emptyView, freshen } from './view';
+
+/** How long somebody counts as typing after the last sign; the server itself ends it after 6 s. Unit: milliseconds. */
+export const TYPING_MS = 7_000;
+/** How often typing is told. Unit: milliseconds. */
+const TYPING_EVERY_MS = 3_000;
+const STREAMS: readonly Stream[] = ['main', 'side'];
+
+export interface PendingCommand extends Unsent {
+  /** `recorded`: durable, its event is still on the way to here. */
+  state: 'unsent' | 'recorded' | 'refused';
+}
+
+export interface SessionState {
+  status: Status;
+  /** Whether everything that has happened is shown here. */
+  live: boolean;
+  view: View;
+  you: You | null;
+  /** The reader, once known. */
+  me: Participant | null;
+  presence: ReadonlyMap<Id, PresenceStatus>;
+  typing: Readonly<Record<'main' | 'side', readonly Id[]>>;
+  /** What this page asked for and does not see yet. */
+  pending: readonly PendingCommand[];
+  /** Why nothing is shown, once the server has said so. */
+  denied: Problem | null;
+  /** Whether an access frame took everything away, and why. */
+  removed: string | null;
+  olderBusy: boolean;
+}
+
+/** What the facade needs from REST. */
+export interface Reader {
+  page(session: Id, n: number, stream: Stream): Promise<Page>;
+  events(session: Id, stream: Stream, after: number, limit: number): Promise<{ events: SessionEvent[] }>;
+}
+
+export interface SessionOptions {
+  session: Id;
+  user: Id;
+  url: string;
+  reader: Reader;
+  outbox?: Outbox;
+  entropy?: Entropy;
+  makeSocket?: (url: string, protocol: string) => WebSocket;
+}
+
+export interface PostOptions {
+  stream?: 'main' | 'side';
+  ask?: boolean;
+  reply_to?: Id;
+}
+
+export class Session {
+  readonly id: Id;
+  state: SessionState;
+  readonly #options: SessionOptions;
+  readonly #machine: Machine;
+  readonly #driver: Driver;
+  readonly #outbox: Outbox;
+  readonly #listeners = new Set<(state: SessionState) => void>();
+  readonly #presence = new Map<Id, PresenceStatus>();
+  readonly #typing = { main: new Map<Id, number>(), side: new Map<Id, number>() };
+  readonly #typingTold = { main: -Infinity, side: -Infinity };
+  /** Makes each sign of typing differ from the last, so that the server passes it on. */
+  #typingCount = 0;
+  #pending: PendingCommand[] = [];
+  #people: Person[] = [];
+  #typingTimer: ReturnType<typeof setTimeout> | undefined;
+  #removed: string | null = null;
+  #denied: Problem | null = null;
+  #olderBusy = false;
+
+  constructor(options: SessionOptions) {
+    this.id = options.session;
+    this.#options = options;
+    this.#outbox = options.outbox ?? new Outbox(options.user, options.session);
+    const entropy = options.entropy ?? { key: () => uuidv7(), jitter: () => Math.random() };
+    this.#machine = new Machine({ features: features(), entropy });
+    this.#driver = new Driver({
+      url: options.url,
+      machine: this.#machine,
+      onOutput: (output) => this.#heard(output),
+      ...(options.makeSocket ? { makeSocket: options.makeSocket } : {}),
+    });
+    this.#pending = this.#outbox.load().map((e) => ({ ...e, state: e.problem ? 'refused' : 'unsent' }));
+    this.state = this.#snapshot();
+  }
+
+  /** Connects, and sends again what an earlier page left unanswered. */
+  open(): void {
+    this.#driver.drive((m) => {
+      m.connect();
+      m.subscribe(this.id, STREAMS);
+      for (const { key, stream, name, data } of this.#pending.filter((p) => p.state === 'unsent')) {
+        m.resume(this.id, { key, stream, seen: null, name, data } satisfies MachineCommand);
+      }
+    });
+    this.#changed();
+  }
+
+  close(): void {
+    clearTimeout(this.#typingTimer);
+    this.#driver.drive((m) => m.close());
+    this.#listeners.clear();
+  }
+
+  /** Tries to connect now instead of after the pause; for when the network is back, and after a final refusal. */
+  connectNow(): void {
+    this.#driver.drive((m) => m.connect());
+  }
+
+  /** Calls `listener` with each new state. Returns how to stop that. */
+  listen(listener: (state: SessionState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  may(permission: Permission): boolean {
+    return this.state.you?.can.includes(permission) ?? false;
+  }
+
+  post(text: string, { stream = 'main', ask, reply_to }: PostOptions = {}): Id {
+    const data = {
+      text,
+      ...(ask === undefined ? {} : { ask }),
+      ...(reply_to === undefined ? {} : { reply_to }),
+    };
+    this.typing(stream, false);
+    return this.command('message.post', data, stream);
+  }
+
+  edit(message: Id, text: string, stream: Stream): Id {
+    return this.command('message.edit', { message, text }, stream);
+  }
+
+  redact(message: Id, stream: Stream): Id {
+    return this.command('message.redact', { message }, stream);
+  }
+
+  decide(message: Id, isDecision: boolean, stream: Stream): Id {
+    return this.command(isDecision ? 'decision.record' : 'decision.withdraw', { message }, stream);
+  }
+
+  editTurn(turn: Id, text: string): Id {
+    return this.command('turn.edit', { turn, text });
+  }
+
+  withdraw(turn: Id): Id {
+    return this.command('turn.withdraw', { turn });
+  }
+
+  stop(turn: Id): Id {
+    return this.command('turn.stop', { turn });
+  }
+
+  /** Gives any command. It is stored before it is sent. */
+  command<N extends CommandName>(name: N, data: CommandData[N], stream: Stream = 'main'): Id {
+    const key = this.#options.entropy?.key() ?? uuidv7();
+    const seen = this.#machine.session(this.id)?.position(stream) ?? null;
+    const entry: Unsent = { key, stream, name, data, at: Date.now() };
+    this.#outbox.put(entry);
+    this.#pending = [...this.#pending, { ...entry, state: 'unsent' }];
+    this.#driver.drive((m) => m.give(this.id, { key, stream, seen, name, data }));
+    this.#changed();
+    return key;
+  }
+
+  /** Takes a refused command away. */
+  dismiss(key: Id): void {
+    this.#outbox.remove(key);
+    this.#pending = this.#pending.filter((p) => p.key !== key || p.state !== 'refused');
+    this.#changed();
+  }
+
+  /** Tells the others that the reader types, or has stopped. */
+  typing(stream: 'main' | 'side', isTyping: boolean): void {
+    const now = performance.now();
+    const told = this.#typingTold[stream];
+    if (isTyping ? now - told < TYPING_EVERY_MS : told === -Infinity) return;
+    this.#typingTold[stream] = isTyping ? now : -Infinity;
+    this.#driver.drive((m) => m.ephemeral(this.id, stream, 'typing', isTyping ? { n: ++this.#typingCount } : null));
+  }
+
+  /** Whether there are messages before those held. */
+  hasOlder(stream: 'main' | 'side'): boolean {
+    return (this.state.view.streams[stream]?.messages[0]?.n ?? 0) > 0;
+  }
+
+  /** Loads the page before the oldest message held. Throws what the reader throws. */
+  async loadOlder(stream: 'main' | 'side'): Promise<void> {
+    const first = this.state.view.streams[stream]?.messages[0]?.n ?? 0;
+    if (first === 0 || this.#olderBusy) return;
+    this.#olderBusy = true;
+    this.#changed();
+    try {
+      const page = await this.#fresh(stream, Math.floor((first - 1) / PAGE_MESSAGES));
+      this.#driver.drive((m) => m.older(this.id, page));
+    } finally {
+      this.#olderBusy = false;
+      this.#changed();
+    }
+  }
+
+  /** A page may have been made before events that were applied here already: those are folded onto it. */
+  async #fresh(stream: Stream, n: number): Promise<Page> {
+    let page = await this.#options.reader.page(this.id, n, stream);
+    for (;;) {
+      const head = this.#machine.session(this.id)?.position(stream) ?? 0;
+      if (page.at >= head) return page;
+      const { events } = await this.#options.reader.events(this.id, stream, page.at, 1000);
+      if (events.length === 0) return page;
+      page = freshen(page, events);
+    }
+  }
+
+  #heard(output: Output): void {
+    switch (output.out) {
+      case 'settled':
+        if ('ok' in output.result) this.#recorded(output.key);
+        else this.#refused(output.key, output.result.problem);
+        break;
+      case 'refused':
+        this.#denied = output.problem;
+        break;
+      case 'access':
+        this.#removed = output.frame.streams.length === 0 ? output.frame.reason : null;
+        break;
+      case 'ephemeral':
+        if (output.frame.lane === 'presence') this.#presenceChanged(output.frame.items);
+        if (output.frame.lane === 'typing') this.#typingChanged(output.frame.stream, output.frame.items);
+        break;
+      case 'changed':
+        this.#synced();
+        break;
+      default:
+    }
+    this.#changed();
+  }
+
+  #synced(): void {
+    const sync = this.#machine.session(this.id);
+    if (!sync) return;
+    if (sync.people !== this.#people) {
+      this.#people = sync.people;
+      this.#presence.clear();
+      for (const person of sync.people) this.#presence.set(person.participant_id, person.status);
+    }
+    if (sync.you && sync.streams.length > 0) this.#denied = null;
+    // What is visible needs no bubble, whether its answer has come or not.
+    const visible = this.#pending.filter((p) => this.#isVisible(p));
+    for (const { key, state } of visible) if (state === 'refused') this.#outbox.remove(key);
+    if (visible.length > 0) this.#pending = this.#pending.filter((p) => !visible.includes(p));
+  }
+
+  #isVisible(command: PendingCommand): boolean {
+    const stream = this.#machine.session(this.id)?.view.streams[command.stream];
+    if (command.name === 'message.post') return stream?.messages.some((m) => m.id === command.key) ?? false;
+    return false;
+  }
+
+  #recorded(key: Id): void {
+    this.#outbox.remove(key);
+    this.#pending = this.#pending
+      .map((p) => (p.key === key ? { ...p, state: 'recorded' as const } : p))
+      .filter((p) => p.key !== key || (p.name === 'message.post' && !this.#isVisible(p)));
+  }
+
+  #refused(key: Id, problem: Problem): void {
+    this.#pending = this.#pending.map((p) => (p.key === key ? { ...p, state: 'refused' as const, problem } : p));
+    const entry = this.#pending.find((p) => p.key === key);
+    if (!entry) return;
+    const { state: _, ...stored } = entry;
+    // Only text is worth keeping beyond this page.
+    if (textOf(stored) === null) this.#outbox.remove(key);
+    else this.#outbox.put(stored);
+  }
+
+  #presenceChanged(items: { participant_id: Id; data: unknown }[]): void {
+    for (const { participant_id, data } of items) {
+      const status = presenceOf(data);
+      if (status === 'offline') this.#presence.delete(participant_id);
+      else this.#presence.set(participant_id, status);
+    }
+  }
+
+  #typingChanged(stream: Stream, items: { participant_id: Id; data: unknown }[]): void {
+    if (stream !== 'main' && stream !== 'side') return;
+    const typists = this.#typing[stream];
+    for (const { participant_id, data } of items) {
+      if (data === null || data === false) typists.delete(participant_id);
+      else typists.set(participant_id, performance.now() + TYPING_MS);
+    }
+    this.#expireTyping();
+  }
+
+  #expireTyping(): void {
+    clearTimeout(this.#typingTimer);
+    const now = performance.now();
+    for (const typists of [this.#typing.main, this.#typing.side]) {
+      for (const [who, until] of typists) if (until <= now) typists.delete(who);
+    }
+    const next = Math.min(...this.#typing.main.values(), ...this.#typing.side.values());
+    if (next === Infinity) return;
+    this.#typingTimer = setTimeout(() => {
+      this.#expireTyping();
+      this.#changed();
+    }, next - now);
+  }
+
+  #changed(): void {
+    this.state = this.#snapshot();
+    for (const listener of this.#listeners) listener(this.state);
+  }
+
+  #snapshot(): SessionState {
+    const sync = this.#machine.session(this.id);
+    const view = sync?.view ?? emptyView();
+    const you = sync?.you ?? null;
+    const me = view.participants.find((p) => p.id === you?.participant_id) ?? null;
+    const others = (typists: Map<Id, number>) => [...typists.keys()].filter((id) => id !== me?.id);
+    return {
+      status: this.#machine.status,
+      live: this.#machine.status.is === 'ready' && (sync?.isLive('main') ?? false),
+      view,
+      you,
+      me,
+      presence: new Map(this.#presence),
+      typing: { main: others(this.#typing.main), side: others(this.#typing.side) },
+      pending: this.#pending,
+      denied: this.#denied,
+      removed: this.#removed,
+      olderBusy: this.#olderBusy,
+    };
+  }
+}
+
+/** Returns the text that somebody wrote for a command, if it has one. */
+export function textOf(command: { data: unknown }): string | null {
+  const text = (command.data as { text?: unknown } | null)?.text;
+  return typeof text === 'string' ? text : null;
+}
+
+/** Reads the data of the presence lane; what is not known counts as not there. */
+function presenceOf(data: unknown): PresenceStatus {
+  const status = typeof data === 'object' && data !== null ? (data as { status?: unknown }).status : data;
+  return status === 'active' || status === 'idle' || status === 'away' ? status : 'offline';
+}
