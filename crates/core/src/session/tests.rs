@@ -165,9 +165,9 @@ impl Room {
 
     fn wait(&mut self, seconds: u64) -> String {
         self.now = self.now.checked_add(Duration::from_secs(seconds)).expect("a time");
+        let key = self.key();
         let grant = self.grant("server");
         let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present: &[] };
-        let key = Uuid::from_u128(u128::from(seconds) + 7);
         let decision = self.session.on_time(&cx, key);
         let events = self.take(decision);
         if events.is_empty() { "  .".to_owned() } else { self.tell(&events) }

@@ -1,0 +1,5 @@
+//! Laws that hold for every history, and recordings that must fold for ever.
+
+mod golden;
+mod laws;
+mod world;

@@ -1,0 +1,474 @@
+//! A session at the mercy of random callers, and what must hold after each of their commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH};
+use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session};
+use roundtable_protocol::command::{self as c, Command, Envelope};
+use roundtable_protocol::event::{Event, EventBody};
+use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
+use roundtable_protocol::ids::{
+    DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
+    TurnId, UserId, uuid_v7,
+};
+use roundtable_protocol::model::{
+    EndReason, Membership, ParticipantKind, Respond, SessionKind, SessionState, Settings, SettingsPatch, Turn,
+    TurnState, Usage, Visibility,
+};
+use roundtable_protocol::problem::Code;
+use roundtable_protocol::view::{MessageView, View};
+use uuid::Uuid;
+
+/// One thing that somebody tries. Numbers pick from what there is at that moment, sometimes from what there is not.
+#[derive(Clone, Debug)]
+pub struct Try {
+    /// Who: 0 to 5 people, the first one the owner; 6 the server.
+    pub who: u8,
+    /// What, by the number of the command; above the last: time passes.
+    pub what: u8,
+    pub a: u8,
+    pub b: u8,
+    pub text: String,
+}
+
+pub const PEOPLE: u8 = 6;
+const SERVER: u8 = 6;
+const KINDS: u8 = 30;
+
+pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
+    let text = prop_oneof![
+        6 => "[a-c ]{1,8}",
+        2 => Just("@Guide please".to_owned()),
+        1 => Just("@p1 and @p2 😀".to_owned()),
+        1 => Just(String::new()),
+        1 => any::<String>(),
+    ];
+    // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
+    let what = prop_oneof![3 => 0..KINDS, 2 => 18u8..23, 2 => Just(9u8)];
+    let one = (0..=SERVER, what, any::<u8>(), any::<u8>(), text);
+    let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
+        // Mostly from whoever may say it at all.
+        let who = match what {
+            5 | 18..=22 if who != 0 => SERVER,
+            0..=4 if who > 2 => 0,
+            _ => who,
+        };
+        Try { who, what, a, b, text }
+    };
+    proptest::collection::vec(one.prop_map(whoever), 0..max)
+}
+
+/// A session with everything that was ever made in it.
+pub struct World {
+    pub session: Session,
+    pub view: View,
+    pub log: Vec<Event>,
+    pub redacted: BTreeSet<(Stream, Seq)>,
+    now: Timestamp,
+    keys: u64,
+    messages: Vec<MessageId>,
+    turns: Vec<TurnId>,
+    /// The last grant that each caller had; stale as soon as rights have changed.
+    grants: BTreeMap<u8, Grant>,
+}
+
+pub fn session_id() -> SessionId {
+    SessionId(Uuid::from_u128(77))
+}
+
+impl World {
+    pub fn new() -> Self {
+        let now: Timestamp = "2026-11-20T10:00:00Z".parse().expect("a time");
+        let founding = Founding {
+            session: session_id(),
+            epoch: Epoch("epoch".to_owned()),
+            project: DEFAULT_PROJECT,
+            owner: user(0),
+            owner_name: "p0".to_owned(),
+            title: String::new(),
+            kind: SessionKind::Collaborative,
+            visibility: Visibility::Private,
+            settings: Settings { max_participants: Some(5), ..Settings::default() },
+            description: String::new(),
+            tags: vec![],
+            category: None,
+            expires_at: now.checked_add(Duration::from_secs(3_000)).ok(),
+            start: true,
+            assistant: Some((user(100), "Guide".to_owned())),
+        };
+        let mut world = Self {
+            session: Session::empty(founding.session),
+            view: View::default(),
+            log: Vec::new(),
+            redacted: BTreeSet::new(),
+            now,
+            keys: 0,
+            messages: Vec::new(),
+            turns: Vec::new(),
+            grants: BTreeMap::new(),
+        };
+        let key = world.key();
+        let cx = Context { now, caller: Caller::System, grant: &Grant::nothing(0, 0), present: &[] };
+        let decision = Session::create(&cx, key, &founding).expect("founding is fine");
+        world.take(key, decision);
+        // Half of the people are in from the start, one of each lower role.
+        for (who, role) in [(1, 2), (2, 1), (3, 0)] {
+            world.attempt(&Try { who: SERVER, what: 5, a: who, b: role, text: format!("p{who}") });
+        }
+        world
+    }
+
+    /// Lets one try happen and checks everything that must hold.
+    pub fn attempt(&mut self, t: &Try) {
+        let key = self.key();
+        let Some(command) = self.command(t) else {
+            self.now = self.now.checked_add(Duration::from_millis(u64::from(t.a) * 40)).expect("a time");
+            let cx = Context { now: self.now, caller: Caller::System, grant: &Grant::nothing(0, 0), present: &[] };
+            let due = self.session.next_deadline().is_some_and(|at| at <= self.now);
+            let decision = self.session.on_time(&cx, key);
+            assert_eq!(due, !decision.events.is_empty(), "something is due exactly when the deadline says so");
+            if due {
+                self.take(key, decision);
+            }
+            return;
+        };
+        let grant = self.grant(t);
+        let present = self.present(t.b);
+        let caller = if t.who == SERVER { Caller::System } else { Caller::User(user(t.who)) };
+        let cx = Context { now: self.now, caller, grant: &grant, present: &present };
+        let stream = Stream::ALL[usize::from(t.b) % 8 % 4];
+        let envelope = Envelope { key, stream, seen: Some(Seq(u64::from(t.a))), retry: false, command };
+
+        let before = self.session.clone();
+        let decided = self.session.decide(&cx, &envelope);
+        assert_eq!(self.session, before, "deciding changes nothing");
+        assert_eq!(self.session.decide(&cx, &envelope), decided, "deciding twice gives the same");
+        self.check_refusals(t, &grant, &envelope, &decided);
+        if let Ok(decision) = decided {
+            assert!(!decision.events.is_empty());
+            self.grants.insert(t.who, grant);
+            self.take(key, decision);
+        }
+    }
+
+    fn check_refusals(&self, t: &Try, grant: &Grant, envelope: &Envelope, decided: &Result<Decision, Rejection>) {
+        let code = decided.as_ref().err().map(|no| no.code);
+        if envelope.command.is_internal() && t.who != SERVER {
+            assert_eq!(code, Some(Code::Forbidden));
+        } else if grant.roles_rev != self.session.roles_rev() {
+            assert_eq!(code, Some(Code::StaleGrant));
+        } else if t.who != SERVER {
+            let me = self.session.participant_of(user(t.who)).filter(|p| p.membership == Membership::Joined);
+            match me.map(|p| p.role) {
+                None => assert!(matches!(code, Some(Code::NotAParticipant | Code::Removed)), "{code:?}"),
+                Some(Role::Viewer) if !matches!(envelope.command, Command::ParticipantLeave(_)) => {
+                    assert_eq!(code, Some(Code::Forbidden), "a viewer never changes durable state");
+                }
+                Some(_) => {}
+            }
+        }
+        if self.session.state().is_ended() && decided.is_ok() {
+            let only_takes_away =
+                matches!(envelope.command.name(), "message.redact" | "participant.leave" | "participant.remove");
+            assert!(only_takes_away, "{} after the end", envelope.command.name());
+        }
+    }
+
+    /// Applies a decision event by event and compares with what people see.
+    fn take(&mut self, key: Uuid, decision: Decision) {
+        assert_eq!(decision.events[0].header.id, EventId(key));
+        for (stream, seq) in &decision.redactions {
+            let known = self.log.iter().find(|e| (e.stream, e.seq) == (*stream, *seq)).expect("an earlier event");
+            assert!(known.text_of().is_some(), "only text is erased");
+            self.redacted.insert((*stream, *seq));
+        }
+        for event in &decision.events {
+            self.check_event(event);
+            self.session.apply(event);
+            let old = self.view.streams.get(&event.stream).map(|s| s.messages.clone()).unwrap_or_default();
+            self.view.apply(event);
+            self.check_pages(event, &old);
+            self.log.push(event.clone());
+            match &event.body {
+                EventBody::MessagePosted(_) => self.messages.push(MessageId(event.header.id.0)),
+                EventBody::TurnStarted(data) => self.messages.push(data.answer),
+                EventBody::TurnQueued(data) => self.turns.push(data.turn),
+                EventBody::MessageRedacted(data) => self.check_redaction(data.message),
+                _ => {}
+            }
+        }
+        self.check_state();
+    }
+
+    fn check_event(&self, event: &Event) {
+        assert_eq!(event.seq, self.session.heads()[event.stream as usize].next(), "seq is dense");
+        assert!(event.header.at >= self.session.last_at(), "time never goes back");
+        assert!(event.header.seen.is_none_or(|seen| seen < event.seq), "nobody has seen the future");
+        assert!(self.log.iter().all(|e| e.header.id != event.header.id), "an id once");
+        let known = |id: &EventId| self.log.iter().any(|e| e.header.id == *id);
+        assert!(event.header.causes.iter().all(known), "parents come first: {event:?}");
+        if let EventBody::TurnQueued(data) = &event.body {
+            self.check_fairness(data.requester, data.before);
+        }
+    }
+
+    /// A new turn of rank k waits for at most k turns of anybody else.
+    fn check_fairness(&self, requester: ParticipantId, before: Option<TurnId>) {
+        let queue = self.session.queue();
+        let rank = queue.iter().filter(|t| t.requester == requester).count() + 1;
+        let place = before.map_or(queue.len(), |b| queue.iter().position(|t| t.turn == b).expect("waits"));
+        let mut ahead: BTreeMap<ParticipantId, usize> = BTreeMap::new();
+        for turn in &queue[..place] {
+            *ahead.entry(turn.requester).or_default() += 1;
+        }
+        assert!(ahead.values().all(|n| *n <= rank), "rank {rank} behind {ahead:?}");
+        assert_eq!(ahead.get(&requester).copied().unwrap_or(0), rank - 1, "behind one's own");
+    }
+
+    /// A page's `changed` moves whenever anything that people see of its messages does.
+    fn check_pages(&self, event: &Event, old: &[MessageView]) {
+        let new = &self.view.streams[&event.stream].messages;
+        let spans = self.session.pages(event.stream);
+        assert_eq!(spans.len(), new.len().div_ceil(256));
+        for (i, message) in new.iter().enumerate() {
+            if old.get(i) != Some(message) {
+                assert_eq!(spans[i / 256].changed, event.seq, "{}", event.body.kind());
+            }
+            if i % 256 == 0 {
+                assert_eq!(spans[i / 256].first, message.seq);
+            }
+        }
+    }
+
+    fn check_redaction(&self, message: MessageId) {
+        let texts = self.log.iter().filter(|e| e.text_of() == Some(message));
+        assert!(texts.clone().all(|e| self.redacted.contains(&(e.stream, e.seq))), "all of a message's text goes");
+        assert!(self.session.message(message).is_some_and(|m| m.redacted));
+    }
+
+    fn check_state(&self) {
+        let s = &self.session;
+        let owners = s.participants().filter(|p| p.role == Role::Owner && p.membership == Membership::Joined);
+        assert_eq!(owners.map(|p| p.user_id).collect::<Vec<_>>(), [user(0)], "exactly one owner");
+        let mut waiting: BTreeMap<ParticipantId, usize> = BTreeMap::new();
+        for turn in s.queue() {
+            *waiting.entry(turn.requester).or_default() += 1;
+        }
+        assert!(s.queue().len() <= MAX_QUEUED && waiting.values().all(|n| *n <= MAX_QUEUED_EACH));
+        let requesters = s.queue().iter().map(|t| t.requester).chain(s.running_turn().map(|t| t.requester));
+        for requester in requesters {
+            let person = s.participant(requester).expect("known");
+            assert!(person.membership == Membership::Joined && person.role >= Role::Collaborator, "a lost right");
+        }
+        assert!(!s.state().is_ended() || (s.queue().is_empty() && s.running_turn().is_none()));
+        assert!(s.info().participant_count <= 5 || s.settings().max_participants != Some(5));
+        let names: BTreeSet<String> = s
+            .participants()
+            .filter(|p| p.membership == Membership::Joined)
+            .map(|p| p.display_name.to_lowercase())
+            .collect();
+        assert_eq!(names.len(), s.participants().filter(|p| p.membership == Membership::Joined).count(), "own names");
+        self.check_owed();
+        self.check_view();
+    }
+
+    fn check_owed(&self) {
+        let s = &self.session;
+        let free = s.state() == SessionState::Active && s.running_turn().is_none();
+        let head = s.queue().first().filter(|_| free).map(|t| t.turn);
+        let owed: Vec<TurnId> = s.owed().iter().map(|Owed::StartTurn { turn, .. }| *turn).collect();
+        assert_eq!(owed, Vec::from_iter(head));
+        match head {
+            Some(_) => assert_eq!(s.wake_at(self.now), Some(self.now)),
+            None => assert_eq!(s.wake_at(self.now), s.next_deadline()),
+        }
+    }
+
+    /// Both folds say the same.
+    fn check_view(&self) {
+        let (s, v) = (&self.session, &self.view);
+        let session = v.session.as_ref().expect("created");
+        let info = s.info();
+        assert_eq!(s.participants().cloned().collect::<Vec<_>>(), v.participants);
+        assert_eq!((session.state, &session.title, &session.settings), (s.state(), &info.title, s.settings()));
+        assert_eq!((&session.tags, &session.category), (&info.tags, &info.category));
+        assert_eq!((&session.description, session.visibility), (&info.description, info.visibility));
+        assert_eq!((session.started_at, session.ended_at), (info.started_at, info.ended_at));
+        assert_eq!(turns(s), v.turns);
+        for stream in Stream::ALL {
+            assert_eq!(v.head(stream), s.heads()[stream as usize]);
+        }
+        for (stream, view) in &v.streams {
+            for m in &view.messages {
+                let known = s.message(m.id).expect("both know it");
+                assert_eq!((known.stream, known.author, known.n), (*stream, m.author, m.n));
+                assert_eq!((known.redacted, known.decision), (m.redacted, m.decision));
+                assert_eq!(known.answer_to.is_some(), m.answer.is_some());
+            }
+        }
+        if let Some(turn) = s.running_turn() {
+            let answer = v.streams[&Stream::Main].messages.iter().find(|m| m.id == turn.answer).expect("the answer");
+            assert_eq!(answer.answer.as_ref().map(|a| a.length), Some(turn.length));
+        }
+    }
+
+    fn key(&mut self) -> Uuid {
+        self.keys += 1;
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&self.keys.to_be_bytes());
+        uuid_v7(self.now, random)
+    }
+
+    fn present(&self, bits: u8) -> Vec<ParticipantId> {
+        self.session.participants().zip(0u8..8).filter(|(_, i)| bits & 1 << i != 0).map(|(p, _)| p.id).collect()
+    }
+
+    fn grant(&self, t: &Try) -> Grant {
+        if let Some(old) = self.grants.get(&t.who).filter(|_| t.b >= 240) {
+            return old.clone();
+        }
+        let role = self.session.participant_of(user(t.who)).map(|p| p.role);
+        let (mask, streams) = match role {
+            _ if t.who == SERVER => (set(&[P::ParticipantJoin, P::TurnDrive, P::SessionEnd]), StreamSet::EMPTY),
+            Some(role) => (permissions(role), Stream::ALL.into_iter().collect()),
+            None => (Permissions::NONE, StreamSet::EMPTY),
+        };
+        Grant { mask, streams, ..Grant::nothing(self.session.roles_rev(), 0) }
+    }
+
+    fn pick<T: Copy>(all: &[T], n: u8, none: T) -> T {
+        // One in sixteen is something that is not there; the others prefer what is new.
+        if n.is_multiple_of(16) || all.is_empty() {
+            return none;
+        }
+        all[all.len() - 1 - usize::from(n) % all.len().min(12)]
+    }
+
+    fn command(&self, t: &Try) -> Option<Command> {
+        let message = Self::pick(&self.messages, t.a, MessageId::NIL);
+        let turn = Self::pick(&self.turns, t.a, TurnId::NIL);
+        let ids: Vec<ParticipantId> = self.session.participants().map(|p| p.id).collect();
+        let participant = Self::pick(&ids, t.a, ParticipantId::NIL);
+        let role = Role::ALL[usize::from(t.b) % 4];
+        let text = t.text.clone();
+        Some(match t.what {
+            0 => Command::SessionStart(c::SessionStart {}),
+            1 => Command::SessionRename(c::SessionRename { title: text }),
+            2 => {
+                Command::SessionChangeDetails(c::SessionChangeDetails { tags: Some(vec![text]), ..Default::default() })
+            }
+            3 => Command::SessionChangeSettings(settings(t)),
+            4 if t.a < 16 => Command::SessionEnd(c::SessionEnd { terminate: t.b.is_multiple_of(2), reason: None }),
+            5 => Command::ParticipantJoin(c::ParticipantJoin {
+                user: user(t.a % PEOPLE),
+                kind: ParticipantKind::User,
+                role,
+                display_name: text,
+                guest: true,
+                via: None,
+            }),
+            6 => Command::ParticipantLeave(c::ParticipantLeave {}),
+            7 if t.b < 100 => Command::ParticipantRemove(c::ParticipantRemove { participant, reason: Some(text) }),
+            8 => Command::ParticipantChangeRole(c::ParticipantChangeRole { participant, role }),
+            9 => Command::MessagePost(c::MessagePost {
+                text,
+                reply_to: t.a.is_multiple_of(3).then_some(message),
+                mentions: if t.a.is_multiple_of(7) { vec![participant] } else { vec![] },
+                ask: [None, Some(true), Some(false)][usize::from(t.a) % 3],
+            }),
+            10 => Command::MessageEdit(c::MessageEdit { message, text }),
+            11 => Command::MessageRedact(c::MessageRedact { message, reason: None }),
+            12 => Command::DecisionRecord(c::DecisionRecord { message }),
+            13 => Command::DecisionWithdraw(c::DecisionWithdraw { message }),
+            14 => Command::TurnAsk(c::TurnAsk { message }),
+            15 => Command::TurnEdit(c::TurnEdit { turn, text }),
+            16 => Command::TurnWithdraw(c::TurnWithdraw { turn }),
+            17 => Command::TurnStop(c::TurnStop { turn }),
+            18..=22 => return Some(self.drive(t, turn)),
+            _ => return None,
+        })
+    }
+
+    /// Most of the time what a driver would say, sometimes under a wrong claim.
+    fn drive(&self, t: &Try, turn: TurnId) -> Command {
+        let running = self.session.running_turn().filter(|_| t.b > 20);
+        let (turn, lease) = running.map_or((turn, LeaseId::NIL), |r| (r.turn, r.lease.id));
+        let text = t.text.clone();
+        match t.what {
+            18 => {
+                let turn = self.session.queue().first().filter(|_| t.b > 20).map_or(turn, |q| q.turn);
+                let lease = LeaseId(Uuid::from_u128(u128::from(self.keys)));
+                Command::TurnStart(c::TurnStart { turn, lease, driver: "guide".into(), label: "Guide".into() })
+            }
+            19 => {
+                let offset = running.map_or(u64::from(t.a), |r| r.length);
+                Command::TurnProgress(c::TurnProgress { turn, lease, offset, text, pace: vec![] })
+            }
+            20 => Command::TurnComplete(c::TurnComplete {
+                turn,
+                lease,
+                hash: String::new(),
+                reason: EndReason::EndTurn,
+                usage: Usage::default(),
+            }),
+            21 => {
+                Command::TurnFail(c::TurnFail { turn, lease, code: "x".into(), detail: text, usage: Usage::default() })
+            }
+            _ => Command::TurnLose(c::TurnLose { turn, lease }),
+        }
+    }
+}
+
+/// Returns the turns as the view lists them.
+fn turns(s: &Session) -> Vec<Turn> {
+    let running = s.running_turn().map(|t| Turn {
+        id: t.turn,
+        message: t.message,
+        requester: t.requester,
+        assistant: t.assistant,
+        state: TurnState::Running,
+        since: t.since,
+        answer: Some(t.answer),
+    });
+    let queued = s.queue().iter().map(|t| Turn {
+        id: t.turn,
+        message: t.message,
+        requester: t.requester,
+        assistant: t.assistant,
+        state: TurnState::Queued,
+        since: t.since,
+        answer: None,
+    });
+    running.into_iter().chain(queued).collect()
+}
+
+fn settings(t: &Try) -> SettingsPatch {
+    let respond = [None, Some(Respond::Mention), Some(Respond::Always), Some(Respond::Reply), Some(Respond::Manual)];
+    SettingsPatch {
+        respond: Some(respond[usize::from(t.b) % 5]),
+        side_for_viewers: Some(t.a.is_multiple_of(2)),
+        allow_join: Some(!t.a.is_multiple_of(8)),
+        max_participants: (t.a < 32).then_some(Some(u32::from(t.b % 8))),
+        ..SettingsPatch::default()
+    }
+}
+
+pub fn user(n: u8) -> UserId {
+    UserId(Uuid::from_u128(1_000 + u128::from(n)))
+}
+
+fn set(all: &[P]) -> Permissions {
+    all.iter().copied().collect()
+}
+
+fn permissions(role: Role) -> Permissions {
+    let rows: [&[P]; 4] = [
+        &[P::SessionView, P::ParticipantBe],
+        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::DecisionRecord],
+        &[P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::LinkManage],
+        &[P::SessionChange, P::SessionEnd, P::SessionDelete],
+    ];
+    rows[..=role as usize].iter().flat_map(|row| row.iter().copied()).collect()
+}
