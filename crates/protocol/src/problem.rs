@@ -29,7 +29,10 @@ macro_rules! codes {
                 match self { $(Self::$variant => $status,)* }
             }
 
-            /// Returns whether the same call may succeed later without a change.
+            /// Returns whether a client sends the same call again by itself, without a change.
+            ///
+            /// Only what passes without anybody's doing: the commands behind it wait, among them those that would make
+            /// room in a full queue or session.
             pub fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retry,)* }
             }
@@ -68,7 +71,7 @@ codes! {
     IllegalTransition = "illegal_transition", 409, false, "The session cannot go from its state to that one", "Caller: read its state first.";
     NotAvailable = "not_available", 422, false, "This server has no such function", "Caller: choose another value.";
     JoinClosed = "join_closed", 403, false, "The session takes nobody in", "Owner: switch allow_join on.";
-    SessionFull = "session_full", 409, true, "The session is full", "Owner: raise max_participants, or wait until somebody leaves.";
+    SessionFull = "session_full", 409, false, "The session is full", "Owner: raise max_participants, or wait until somebody leaves.";
     NotAParticipant = "not_a_participant", 403, false, "You are not in this session", "Caller: join by a link or code.";
     Removed = "removed", 403, false, "You were removed from this session", "Owner or moderator: let you in again.";
     OwnerMustStay = "owner_must_stay", 409, false, "The owner cannot leave", "Owner: end the session instead.";
@@ -85,7 +88,7 @@ codes! {
     NotYourTurn = "not_your_turn", 403, false, "Only who asked, or a moderator, may do this", "Caller: ask them.";
     TurnAlreadyStarted = "turn_already_started", 409, false, "The answer has begun", "Caller: stop it instead.";
     TurnNotRunning = "turn_not_running", 409, false, "The answer is not running", "Nobody: it has ended or not begun.";
-    QueueFull = "queue_full", 409, true, "The queue is full", "Caller: wait for answers; 20 turns a session, 3 a person.";
+    QueueFull = "queue_full", 409, false, "The queue is full", "Caller: wait for answers; 20 turns a session, 3 a person.";
     StaleLease = "stale_lease", 409, false, "The claim on this turn has passed to somebody else", "Server: gives the turn up by itself.";
     KeyReused = "key_reused", 409, false, "The key was used for something else", "Caller: choose a new key.";
     RetryInOrder = "retry_in_order", 409, true, "An earlier command of this connection waits to be sent again", "Caller: send the refused commands again, in order.";
@@ -129,7 +132,7 @@ pub struct Problem {
     /// Under which name the log knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Whether the same call may succeed later.
+    /// Whether a client sends the same call again by itself.
     pub retryable: bool,
     /// When to try again. Unit: milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
