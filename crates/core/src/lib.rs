@@ -8,7 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`context`] | what comes in beside a command, what comes out of a decision |
-//! | [`permission`] | command -> permission, the one table |
+//! | [`mod@permission`] | command -> permission, the one table |
 //! | [`session`] | [`Session`]: the state and its two matches |
 //! | [`presence`] | who is there: its own type, never in [`Session`] |
 
