@@ -33,7 +33,7 @@ describe('calls', () => {
   it('throw the problem that the server tells', async () => {
     const problem = { type: '/api/problems#link_ended', title: 'Ended', status: 410, detail: 'Gone', code: 'link_ended', retryable: false };
     vi.stubGlobal('fetch', answers(410, problem, 'application/problem+json'));
-    const error = await api.join({ link: 'x' }, 'k').catch((e: unknown) => e);
+    const error = await api.join({ link: 'x' }).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(ApiError);
     expect(problemOf(error)).toEqual(problem);
   });
@@ -52,7 +52,7 @@ describe('calls', () => {
     vi.stubGlobal('fetch', answers(503, { ...problem, status: 503, code: 'unavailable' }));
     await expect(api.me()).rejects.toBeInstanceOf(ApiError);
     vi.stubGlobal('fetch', answers(200, { user: { id: 'u', display_name: 'Ana', guest: false } }));
-    expect(await api.me()).toMatchObject({ display_name: 'Ana' });
+    expect(await api.me()).toMatchObject({ user: { display_name: 'Ana' } });
   });
 
   it('make no answer of an empty one', async () => {

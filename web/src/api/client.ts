@@ -17,9 +17,17 @@ export interface User {
   guest: boolean;
 }
 
+/** Who is logged in here, and what that allows. */
+export interface Me {
+  user: User;
+  /** Whether one may start sessions here. */
+  can_host: boolean;
+  /** Whether only people at this device can reach the server: links do not work elsewhere. */
+  only_this_device: boolean;
+}
+
 export interface SessionListItem extends SessionInfo {
-  role: Role;
-  online: number;
+  role: Role | null;
 }
 
 export interface Link {
@@ -99,19 +107,17 @@ function strangeAnswer(status: number) {
 const part = encodeURIComponent;
 
 /** Returns who is logged in here, or null. */
-export async function me(): Promise<User | null> {
+export async function me(): Promise<Me | null> {
   try {
-    return (await call<{ user: User }>('GET', '/me')).user;
+    return await call<Me>('GET', '/me');
   } catch (error) {
     if (error instanceof ApiError && error.problem.status === 401) return null;
     throw error;
   }
 }
 
-export async function newGuest(displayName: string, key?: string): Promise<User> {
-  const body = { display_name: displayName };
-  return (await call<{ user: User }>('POST', '/guests', { body, ...(key ? { key } : {}) })).user;
-}
+/** Logs in under a name. Each attempt has its own key: the answer to a repeated one would hold no login. */
+export const newGuest = (displayName: string) => call<void>('POST', '/guests', { body: { display_name: displayName } });
 
 export const logOut = () => call<void>('DELETE', '/me');
 
@@ -120,8 +126,9 @@ export const newSession = (title: string, key: string) =>
 
 export const sessions = () => call<{ items: SessionListItem[]; next?: string | null }>('GET', '/sessions');
 
-export const join = (body: { link: string; display_name?: string; password?: string }, key: string) =>
-  call<Joined>('POST', '/join', { body, key });
+/** Joins by a link; without a login this makes one. Joining twice is joining once, so a repeated attempt needs no key. */
+export const join = (body: { link: string; display_name?: string; password?: string }) =>
+  call<Joined>('POST', '/join', { body });
 
 export const links = async (session: Id) => (await call<{ items: Link[] }>('GET', `/sessions/${part(session)}/links`)).items;
 

@@ -91,7 +91,11 @@ function enter(label: string, value: string) {
 function open(can = CAN, role: 'owner' | 'viewer' = 'owner', view = head) {
   screen = mount(SessionScreen, {
     target: document.body,
-    props: { user: { id: ANA, display_name: 'Ana', guest: false }, id: SESSION, onloggedout: () => {} },
+    props: {
+      login: { user: { id: ANA, display_name: 'Ana', guest: false }, can_host: true, only_this_device: true },
+      id: SESSION,
+      onloggedout: () => {},
+    },
   });
   flushSync();
   HandSocket.last.open();

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from './support/browser';
+import { house } from './support/house';
+
+const here = house();
+
+describe('who may do what', () => {
+  it('a role changes for people who are there, both ways', async () => {
+    const ana = await here.arrive('Ana');
+    const ben = await here.arrive('Ben');
+    await ana.start(here.server.url);
+    await ben.join(await ana.share('collaborator'));
+    await ben.page.getByLabel('Message', { exact: true }).waitFor();
+    await ana.page.getByLabel('Role of Ben').selectOption('viewer');
+    await ben.page.getByText('You may read here.').first().waitFor();
+    expect(await ben.page.getByLabel('Message', { exact: true }).count()).toBe(0);
+    expect(await ben.page.locator('.you').textContent()).toContain('viewer');
+    await ana.page.getByLabel('Role of Ben').selectOption('collaborator');
+    await ben.say('I may write again');
+    await eventually(() => ana.texts()).toEqual(['I may write again']);
+  });
+
+  it('a viewer reads along and cannot write', async () => {
+    const ana = await here.arrive('Ana');
+    const vic = await here.arrive('Vic');
+    await ana.start(here.server.url);
+    await vic.join(await ana.share('viewer'));
+    await ana.say('/help', 'assistant');
+    await vic.answers('completed').waitFor();
+    expect(await vic.texts()).toEqual(await ana.texts());
+    expect(await vic.page.locator('textarea').count()).toBe(0);
+    expect(await vic.page.getByRole('button', { name: 'Share', exact: true }).and(vic.page.locator('.primary')).count()).toBe(0);
+  });
+
+  it('who is removed sees nothing more, at once and after a reload', async () => {
+    const ana = await here.arrive('Ana');
+    const ben = await here.arrive('Ben');
+    await ana.start(here.server.url);
+    await ben.join(await ana.share());
+    await ana.say('before');
+    await eventually(() => ben.texts()).toEqual(['before']);
+    await ana.page.getByRole('button', { name: 'Remove' }).click();
+    await ana.page.getByRole('button', { name: 'Yes, remove Ben' }).click();
+    await ben.page.getByText('You were removed from this session.').waitFor();
+    expect(await ben.page.locator('.message').count()).toBe(0);
+    await ben.page.reload();
+    await ben.page.getByRole('heading', { name: 'This session is not open to you' }).waitFor();
+    await eventually(() => ana.page.locator('.people .name').allInnerTexts()).not.toContain('Ben');
+  });
+
+  it('a revoked link lets nobody in', async () => {
+    const ana = await here.arrive('Ana');
+    const eve = await here.arrive('Eve');
+    await ana.start(here.server.url);
+    const link = await ana.share();
+    await ana.page.getByRole('button', { name: 'Revoke' }).click();
+    await eventually(() => ana.page.getByRole('button', { name: 'Revoke' }).count()).toBe(0);
+    await eve.page.goto(link);
+    await eve.page.getByLabel('Your name').fill('Eve');
+    await eve.page.getByRole('button', { name: 'Join', exact: true }).click();
+    await eve.page.locator('.problem[data-code="link_ended"], .problem[data-code="link_not_found"]').waitFor();
+  });
+
+  it('the end of a session is seen by all, and it can still be read', async () => {
+    const ana = await here.arrive('Ana');
+    const ben = await here.arrive('Ben');
+    const address = await ana.start(here.server.url);
+    await ben.join(await ana.share());
+    await ana.say('last words');
+    await eventually(() => ben.texts()).toEqual(['last words']);
+    await ana.page.getByRole('button', { name: 'End session' }).click();
+    await ana.page.getByRole('button', { name: 'Yes, end it' }).click();
+    await ben.page.getByText('This session has ended').waitFor();
+    await ben.page.getByText('Nothing can be written here now.').first().waitFor();
+    await ana.page.goto(address);
+    await ana.isLive();
+    expect(await ana.texts()).toEqual(['last words']);
+  });
+
+  it('a stranger with the address alone gets nothing', async () => {
+    const ana = await here.arrive('Ana');
+    const eve = await here.arrive('Eve');
+    const address = await ana.start(here.server.url);
+    await eve.page.goto(address);
+    await eve.page.getByRole('heading', { name: 'You are not logged in here' }).waitFor();
+    await eve.start(here.server.url);
+    await eve.page.goto(address);
+    await eve.page.getByRole('heading', { name: 'This session is not open to you' }).waitFor();
+  });
+});

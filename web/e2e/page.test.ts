@@ -1,0 +1,130 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { eventually } from './support/browser';
+import { house } from './support/house';
+
+const here = house();
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+async function audit(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+  const said = bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => n.html).join('\n')}`);
+  expect(said, page.url()).toEqual([]);
+}
+
+const overhang = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+describe('the page', () => {
+  for (const scheme of ['light', 'dark'] as const) {
+    it(`has no serious fault for those who need help to use it (${scheme})`, async () => {
+      const ana = await here.arrive('Ana', { colorScheme: scheme });
+      const ben = await here.arrive('Ben', { colorScheme: scheme });
+      await ana.page.goto(here.server.url);
+      await ana.page.getByLabel('Your name').waitFor();
+      await audit(ana.page);
+      await ana.start(here.server.url);
+      await audit(ana.page);
+      const link = await ana.share();
+      await ben.page.goto(link);
+      await ben.page.getByLabel('Your name').waitFor();
+      await audit(ben.page);
+      await ben.join(link);
+      await ana.say('/help', 'assistant');
+      await ana.answers('completed').waitFor();
+      await ana.page.getByRole('button', { name: 'Mark as decision' }).first().click();
+      await ana.page.locator('.message.decision').waitFor();
+      await ana.say('/demo long', 'assistant');
+      await ana.say('and this', 'assistant');
+      await ana.queue('queued').waitFor();
+      await ana.queue('queued').getByRole('button', { name: 'Edit' }).click();
+      await audit(ana.page);
+      await audit(ben.page);
+      await ben.page.goto(here.server.url);
+      await ben.page.locator('.sessions a').waitFor();
+      await audit(ben.page);
+      await ben.page.goto(`${here.server.url}/s/01900000-0000-7000-8000-00000000dead`);
+      await ben.page.getByRole('heading', { name: 'This session is not open to you' }).waitFor();
+      await audit(ben.page);
+    });
+  }
+
+  it('fits a phone', async () => {
+    const ana = await here.arrive('Ana with a name of forty characters, yes', PHONE);
+    await ana.page.goto(here.server.url);
+    await ana.page.getByLabel('Your name').waitFor();
+    expect(await overhang(ana.page)).toBe(0);
+    await ana.start(here.server.url);
+    await ana.say(`${'a'.repeat(400)} https://example.org/${'b'.repeat(200)}`);
+    await ana.say('/help', 'assistant');
+    await ana.answers('completed').waitFor();
+    expect(await overhang(ana.page)).toBe(0);
+    for (const part of ['People', 'Side chat', 'Share']) {
+      await ana.page.locator('header nav').getByRole('button', { name: part }).tap();
+      expect(await overhang(ana.page), part).toBe(0);
+    }
+    await ana.page.locator('[data-name="share"]').getByRole('button', { name: 'Share' }).tap();
+    await ana.page.locator('[data-share-url]').waitFor();
+    expect(await overhang(ana.page)).toBe(0);
+    await audit(ana.page);
+    await ana.page.locator('header nav').getByRole('button', { name: 'Side chat' }).tap();
+    await ana.whisper('from the phone');
+    await eventually(() => ana.texts('side')).toEqual(['from the phone']);
+  });
+
+  it('works by keyboard alone', async () => {
+    const ana = await here.arrive('Ana');
+    const keys = ana.page.keyboard;
+    /** Tabs on until the element with that accessible name has the focus. */
+    const tabTo = async (selector: string) => {
+      for (let i = 0; i < 60; i++) {
+        if (await ana.page.evaluate((s) => document.activeElement?.matches(s) ?? false, selector)) return;
+        await keys.press('Tab');
+      }
+      throw new Error(`no way by keyboard to ${selector}`);
+    };
+    await ana.page.goto(here.server.url);
+    await ana.page.getByLabel('Your name').waitFor();
+    await tabTo('input[name="display_name"]');
+    await keys.type('Ana');
+    await keys.press('Enter');
+    await ana.isLive();
+    await tabTo('textarea[aria-label="Message"]');
+    await keys.type('/demo long');
+    await keys.press('Shift+Enter');
+    await keys.press('Backspace');
+    await keys.press('Enter');
+    await ana.queue('running').waitFor();
+    await ana.page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await tabTo('.queue button');
+    await keys.press('Enter');
+    await ana.answers('stopped').waitFor();
+    const said = ana.page.locator('[data-announcer]');
+    await eventually(() => said.textContent()).toContain('(stopped)');
+  });
+
+  it('loads older messages on demand', async () => {
+    const ana = await here.arrive('Ana');
+    const address = await ana.start(here.server.url);
+    const id = address.split('/s/')[1]!;
+    // 300 messages, by the same door that programs use.
+    for (let i = 0; i < 300; i += 10) {
+      const posts = Array.from({ length: 10 }, (_, j) =>
+        ana.page.request.post(`${here.server.url}/api/v1/sessions/${id}/messages`, {
+          data: { text: `message ${i + j}`, stream: 'main', ask: false },
+          headers: { origin: here.server.url },
+        }),
+      );
+      for (const answer of await Promise.all(posts)) expect(answer.status()).toBe(201);
+    }
+    await ana.page.reload();
+    await ana.isLive();
+    expect((await ana.texts()).length).toBe(100);
+    await ana.page.getByRole('button', { name: 'Show older messages' }).click();
+    await eventually(async () => (await ana.texts()).length).toBe(300);
+    expect(new Set(await ana.texts()).size).toBe(300);
+    expect(await ana.page.getByRole('button', { name: 'Show older messages' }).count()).toBe(0);
+  });
+});

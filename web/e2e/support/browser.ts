@@ -1,0 +1,129 @@
+/** Chromium, and people who use it. */
+
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+/** How long a condition may take to come true. Unit: milliseconds. */
+export const PATIENCE = 15_000;
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}
+
+/** Waits until `read` gives what `check` accepts. */
+export const eventually = <T>(read: () => Promise<T> | T, message?: string) =>
+  expect.poll(read, { timeout: PATIENCE, interval: 50, ...(message ? { message } : {}) });
+
+/** One person at one browser of their own. */
+export class Person {
+  readonly name: string;
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** What the page has complained about. */
+  readonly faults: string[] = [];
+
+  private constructor(name: string, context: BrowserContext, page: Page) {
+    this.name = name;
+    this.context = context;
+    this.page = page;
+    page.on('pageerror', (error) => this.faults.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && /content security|refused to/i.test(message.text())) this.faults.push(message.text());
+    });
+  }
+
+  static async arrive(browser: Browser, name: string, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext(options);
+    context.setDefaultTimeout(PATIENCE);
+    return new Person(name, context, await context.newPage());
+  }
+
+  /** Types the name on the first page and starts a session. Returns its address. */
+  async start(origin: string): Promise<string> {
+    await this.page.goto(origin);
+    await this.page.getByLabel('Your name').fill(this.name);
+    await this.page.getByRole('button', { name: 'Start a session' }).click();
+    await this.isLive();
+    return this.page.url();
+  }
+
+  async join(link: string): Promise<void> {
+    await this.page.goto(link);
+    await this.page.getByLabel('Your name').fill(this.name);
+    await this.page.getByRole('button', { name: 'Join', exact: true }).click();
+    await this.isLive();
+  }
+
+  async isLive(): Promise<void> {
+    await this.page.locator('.connection[data-live="true"]').waitFor();
+  }
+
+  connection(): Promise<string> {
+    return this.page.locator('.connection').innerText();
+  }
+
+  /** Makes a link with a role and returns its address. */
+  async share(role: 'collaborator' | 'viewer' = 'collaborator'): Promise<string> {
+    const share = this.page.locator('[data-name="share"]');
+    await share.getByLabel('Whoever opens the link').selectOption(role);
+    const before = await share.locator('[data-link]').count();
+    await share.getByRole('button', { name: 'Share' }).click();
+    await eventually(() => share.locator('[data-link]').count()).toBe(before + 1);
+    return share.locator('[data-share-url]').inputValue();
+  }
+
+  /** Writes into the composer and presses Enter. */
+  async say(text: string, to: 'assistant' | 'everyone' = 'everyone'): Promise<void> {
+    await this.page.getByLabel('To:').selectOption(to);
+    await this.page.getByLabel('Message', { exact: true }).fill(text);
+    await this.page.getByLabel('Message', { exact: true }).press('Enter');
+  }
+
+  async whisper(text: string): Promise<void> {
+    await this.page.getByLabel('Message to side chat').fill(text);
+    await this.page.getByLabel('Message to side chat').press('Enter');
+  }
+
+  /** Returns the texts of a stream that are recorded, in order. */
+  texts(stream: 'main' | 'side' = 'main'): Promise<string[]> {
+    return this.page.locator(`[data-stream="${stream}"] .message:not(.pending) .text`).allTextContents();
+  }
+
+  pending(): Promise<number> {
+    return this.page.locator('.message.pending').count();
+  }
+
+  answers(state: string): Locator {
+    return this.page.locator(`.message[data-answer="${state}"]`);
+  }
+
+  queue(state: 'queued' | 'running'): Locator {
+    return this.page.locator(`.queue [data-state="${state}"]`);
+  }
+
+  /** Begins to note how long the newest answer is whenever that changes. */
+  async watchAnswers(): Promise<void> {
+    await this.page.evaluate(() => {
+      const lengths: number[] = [];
+      Object.assign(globalThis, { lengths });
+      const look = () => {
+        const answers = document.querySelectorAll('.message[data-answer="streaming"] .text');
+        const length = answers[answers.length - 1]?.textContent?.length ?? 0;
+        if (length !== lengths[lengths.length - 1]) lengths.push(length);
+      };
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+  }
+
+  /** Returns the different lengths of streaming answers since `watchAnswers`. */
+  lengths(): Promise<number[]> {
+    return this.page.evaluate(() => (globalThis as unknown as { lengths: number[] }).lengths);
+  }
+
+  async leave(): Promise<void> {
+    await this.context.close();
+  }
+}

@@ -1,0 +1,41 @@
+/** A server and a browser for the tests of one file. */
+
+import type { Browser, BrowserContextOptions } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, onTestFailed } from 'vitest';
+import { launch, Person } from './browser';
+import { Server } from './server';
+
+export interface House {
+  server: Server;
+  browser: Browser;
+  /** Brings somebody to a browser of their own; they leave when the test ends. */
+  arrive(name: string, options?: BrowserContextOptions): Promise<Person>;
+}
+
+export function house(): House {
+  const people: Person[] = [];
+  const here = {
+    arrive: async (name: string, options: BrowserContextOptions = {}) => {
+      onTestFailed(async () => {
+        console.error(here.server.log);
+        for (const person of people) console.error(person.name, person.faults, await person.page.innerText('body').catch(() => ''));
+      });
+      const person = await Person.arrive(here.browser, name, options);
+      people.push(person);
+      return person;
+    },
+  } as House;
+  beforeAll(async () => {
+    [here.server, here.browser] = await Promise.all([Server.start(), launch()]);
+  });
+  afterEach(async () => {
+    const gone = people.splice(0);
+    await Promise.all(gone.map((person) => person.leave()));
+    for (const person of gone) expect(person.faults, `${person.name}'s page complained`).toEqual([]);
+  });
+  afterAll(async () => {
+    await here.browser?.close();
+    await here.server?.stop();
+  });
+  return here;
+}

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { eventually, type Person } from './support/browser';
+import { house } from './support/house';
+
+const here = house();
+
+async function two(): Promise<[Person, Person]> {
+  const ana = await here.arrive('Ana');
+  const ben = await here.arrive('Ben');
+  await ana.start(here.server.url);
+  await ben.join(await ana.share());
+  return [ana, ben];
+}
+
+/** Waits until both see the same, and returns it. */
+async function sameTexts(ana: Person, ben: Person, count: number): Promise<string[]> {
+  await eventually(async () => (await ana.texts()).length).toBe(count);
+  await eventually(async () => (await ben.texts()).length).toBe(count);
+  const texts = await ana.texts();
+  await eventually(() => ben.texts()).toEqual(texts);
+  return texts;
+}
+
+describe('two people and one assistant', () => {
+  it('both prompt, both see each word of both answers', async () => {
+    const [ana, ben] = await two();
+    await Promise.all([ana.watchAnswers(), ben.watchAnswers()]);
+    await ana.say('What can you do?', 'assistant');
+    await ben.answers('completed').first().waitFor();
+    await ben.say('How does the queue work?', 'assistant');
+    await eventually(() => ana.answers('completed').count()).toBe(2);
+    await eventually(() => ben.answers('completed').count()).toBe(2);
+    const texts = await sameTexts(ana, ben, 4);
+    expect([texts[0], texts[2]]).toEqual(['What can you do?', 'How does the queue work?']);
+    for (const answer of [texts[1], texts[3]]) expect(answer!.length).toBeGreaterThan(20);
+    for (const person of [ana, ben]) {
+      const grew = (await person.lengths()).filter((n, i, all) => n > (all[i - 1] ?? 0));
+      expect(grew.length, `${person.name} saw it arrive piece by piece`).toBeGreaterThan(8);
+    }
+    expect(await ben.page.locator('.message[data-answer] .label').first().textContent()).toContain('not an AI model');
+  });
+
+  it('the queue shows whose turn is next; waiting questions are edited and withdrawn; Stop stops', async () => {
+    const [ana, ben] = await two();
+    await ana.say('/demo long', 'assistant');
+    await ben.queue('running').waitFor();
+    await ben.say('second', 'assistant');
+    await ana.say('third', 'assistant');
+    await eventually(() => ana.queue('queued').allInnerTexts()).toHaveLength(2);
+    expect((await ana.queue('queued').allInnerTexts())[0]).toContain('Ben is next');
+    expect((await ben.queue('queued').allInnerTexts())[1]).toContain('Ana after that');
+
+    await ben.queue('queued').first().getByRole('button', { name: 'Edit' }).click();
+    await ben.page.getByLabel('New question').fill('/help');
+    await ben.page.getByLabel('New question').press('Enter');
+    await eventually(async () => (await ana.queue('queued').allInnerTexts())[0]).toContain('/help');
+    await ana.queue('queued').nth(1).getByRole('button', { name: 'Withdraw' }).click();
+    await eventually(() => ben.queue('queued').count()).toBe(1);
+
+    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(40);
+    await ana.queue('running').getByRole('button', { name: 'Stop' }).click();
+    await ben.answers('stopped').waitFor();
+    expect(await ben.answers('stopped').locator('.note').textContent()).toBe('Stopped by Ana.');
+    await ana.answers('completed').waitFor();
+    const texts = await sameTexts(ana, ben, 5);
+    expect(texts[1]).toBe('/help');
+    expect(texts[4]).toContain('/demo long');
+    await eventually(() => ana.page.locator('.queue').count()).toBe(0);
+  });
+
+  it('somebody who comes late sees the answer so far and the rest', async () => {
+    const ana = await here.arrive('Ana');
+    await ana.start(here.server.url);
+    const link = await ana.share();
+    await ana.say('/demo long', 'assistant');
+    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(100);
+    const ben = await here.arrive('Ben');
+    await ben.join(link);
+    await ben.answers('streaming').waitFor();
+    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(100);
+    await Promise.all([ana, ben].map((p) => p.answers('completed').waitFor({ timeout: 45_000 })));
+    await sameTexts(ana, ben, 2);
+  });
+
+  it('an answer that fails says so and leaves what it had', async () => {
+    const [ana, ben] = await two();
+    await ana.say('/demo error', 'assistant');
+    await ben.answers('failed').waitFor();
+    expect(await ben.answers('failed').locator('.note').textContent()).toContain('could not go on');
+    await sameTexts(ana, ben, 2);
+  });
+
+  it('side chat stays among the people', async () => {
+    const [ana, ben] = await two();
+    await ben.page.getByLabel('Message to side chat').pressSequentially('ps');
+    await ana.page.getByText('Ben is typing …').waitFor();
+    await ben.whisper('between us');
+    await eventually(() => ana.texts('side')).toEqual(['between us']);
+    await ana.whisper('indeed');
+    await eventually(() => ben.texts('side')).toEqual(['between us', 'indeed']);
+    expect(await ana.texts()).toEqual([]);
+    expect(await ana.page.locator('.queue').count()).toBe(0);
+  });
+
+  it('messages are edited, deleted and marked, for both at once', async () => {
+    const [ana, ben] = await two();
+    await ben.say('draft');
+    await eventually(() => ana.texts()).toEqual(['draft']);
+    const mine = ben.page.locator('[data-stream="main"] .message').first();
+    await mine.getByRole('button', { name: 'Edit' }).click();
+    await ben.page.getByLabel('New text').fill('final');
+    await ben.page.getByLabel('New text').press('Enter');
+    await eventually(() => ana.texts()).toEqual(['final']);
+    await ana.page.getByRole('button', { name: 'Mark as decision' }).click();
+    await ben.page.locator('.message.decision').waitFor();
+    await mine.getByRole('button', { name: 'Delete' }).click();
+    await mine.getByRole('button', { name: 'Yes, delete for everybody' }).click();
+    await eventually(() => ana.texts()).toEqual(['This text was deleted.']);
+  });
+
+  it('a session is found again after a reload, with its draft', async () => {
+    const [ana, ben] = await two();
+    await ben.say('before the reload');
+    await eventually(() => ana.texts()).toEqual(['before the reload']);
+    await ana.page.getByLabel('Message', { exact: true }).fill('half a thought');
+    await ana.page.reload();
+    await ana.isLive();
+    expect(await ana.texts()).toEqual(['before the reload']);
+    expect(await ana.page.getByLabel('Message', { exact: true }).inputValue()).toBe('half a thought');
+    await ana.page.getByRole('link', { name: 'To the first page' }).click();
+    await ana.page.locator('.sessions a').first().click();
+    await ana.isLive();
+    expect(await ana.texts()).toEqual(['before the reload']);
+  });
+});
