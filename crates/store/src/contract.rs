@@ -72,7 +72,8 @@ pub fn id() -> Uuid {
 
 /// A session in the making: what the caller of a store has to know of it.
 pub struct Log<'a> {
-    store: &'a dyn Store,
+    /// Where it is kept.
+    pub store: &'a dyn Store,
     /// Which session.
     pub session: SessionId,
     /// Its project.
@@ -86,7 +87,7 @@ pub struct Log<'a> {
     /// Its heads as far as known.
     pub heads: [Seq; 4],
     /// Whether it has been born.
-    is_born: bool,
+    pub is_born: bool,
 }
 
 impl<'a> Log<'a> {
@@ -159,6 +160,13 @@ impl<'a> Log<'a> {
         let ids = commit.events.iter().map(|event| event.id).collect();
         self.append(commit).await.expect("a commit on the known rev is written");
         ids
+    }
+
+    /// Redacts one event.
+    pub async fn redact(&mut self, stream: Stream, seq: Seq) {
+        let mut commit = self.commit(&[]);
+        commit.redactions = vec![(stream, seq)];
+        self.append(commit).await.expect("a redaction on the known rev is written");
     }
 
     /// Reads a stream whole.

@@ -13,11 +13,11 @@ use crate::types::{
 
 const MAIN: Stream = Stream::Main;
 
-pub(super) fn mail(due_at: Timestamp) -> NewOutboxRow {
+pub(crate) fn mail(due_at: Timestamp) -> NewOutboxRow {
     NewOutboxRow { kind: "mail".to_owned(), idempotency_key: id(), due_at, body: Bytes::from("dear Ana") }
 }
 
-pub(super) fn update(document: Uuid, n: u64) -> DocumentUpdate {
+pub(crate) fn update(document: Uuid, n: u64) -> DocumentUpdate {
     DocumentUpdate { document, n, actor: Actor::Participant(somebody()), bytes: Bytes::from(format!("update {n}")) }
 }
 

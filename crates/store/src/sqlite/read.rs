@@ -205,14 +205,16 @@ fn verify_step(
     let mut last = None;
     while let Some(row) = rows.next()? {
         let seq = Seq(uint(row, 0)?);
-        let salt: Option<&Salt> = row.get_ref(2)?.as_blob_or_null()?.and_then(|salt| salt.try_into().ok());
-        let seal: Option<&Hash> = row.get_ref(5)?.as_blob_or_null()?.and_then(|seal| seal.try_into().ok());
-        let kept = match (salt, seal) {
-            (Some(salt), None) => Kept::Body { salt, body: row.get_ref(3)?.as_blob()? },
-            (None, Some(seal)) => Kept::Seal(seal),
+        // Who tampers need not keep to the columns' types.
+        let bytes = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes_or_null().ok().flatten());
+        let salt: Option<&Salt> = bytes(2)?.and_then(|salt| salt.try_into().ok());
+        let seal: Option<&Hash> = bytes(5)?.and_then(|seal| seal.try_into().ok());
+        let kept = match (salt, bytes(3)?, seal) {
+            (Some(salt), Some(body), None) => Kept::Body { salt, body },
+            (None, _, Some(seal)) => Kept::Seal(seal),
             _ => Kept::Nothing,
         };
-        walk.step(seq, row.get_ref(1)?.as_blob()?, kept, row.get_ref(4)?.as_blob()?);
+        walk.step(seq, bytes(1)?.unwrap_or_default(), kept, bytes(4)?.unwrap_or_default());
         last = Some(seq);
     }
     Ok(last)

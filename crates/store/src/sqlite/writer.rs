@@ -218,8 +218,8 @@ impl Writer {
             let error = failure.error().to_string();
             return group.into_iter().for_each(|job| refuse(job, AppendError::Unknown(error.clone())));
         }
-        // From here on it is certain that nothing was written.
-        if group.len() == 1 {
+        // From here on it is certain that nothing was written. Each for itself, unless the fault is nobody's own.
+        if group.len() == 1 || self.is_unclear || failure.error().sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
             let error = refusal(failure.error());
             return group.into_iter().for_each(|job| refuse(job, error.clone()));
         }
@@ -348,6 +348,7 @@ fn refuse(job: Job, error: AppendError) {
         Job::Append(_, reply) => drop(reply.send(Err(error))),
         Job::Write(write) => write.answer(Err(match error {
             AppendError::Full => StoreError::Full,
+            AppendError::Unavailable(text) => StoreError::Unavailable(text),
             other => StoreError::Unavailable(other.to_string()),
         })),
         Job::Compact(_) => unreachable!("gathered apart"),
@@ -381,4 +382,67 @@ fn is_certain(error: &rusqlite::Error) -> bool {
 fn disk_fault() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
     rusqlite::Error::SqliteFailure(code, Some("the disk does not take writes".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    /// A writer that is not running, on a database in memory.
+    fn writer() -> Writer {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        super::super::schema::prepare_writer(&mut conn, None).expect("prepares");
+        let (_, queue) = mpsc::channel(1);
+        Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures: None }
+    }
+
+    fn fences(writer: &Writer) -> i64 {
+        let sql = "SELECT value FROM counters WHERE name = 'fence'";
+        writer.conn.query_row(sql, [], |row| row.get(0)).expect("counts")
+    }
+
+    #[test]
+    fn after_an_unclear_commit_nothing_is_written_before_it_is_settled() {
+        let mut writer = writer();
+        writer.is_unclear = true;
+        writer.conn.pragma_update(None, "query_only", "ON").expect("the disk takes no writes");
+        let ask = || {
+            let (reply, answer) = oneshot::channel();
+            (Job::write(|tx| tx.raise_rights(None), reply), answer)
+        };
+        let (refused, mut answer) = ask();
+        writer.write(vec![refused]);
+        let unavailable = StoreError::Unavailable(disk_fault().to_string());
+        assert_eq!(answer.try_recv(), Ok(Err(unavailable)));
+        assert!(writer.is_unclear);
+        writer.conn.pragma_update(None, "query_only", "OFF").expect("the disk is back");
+        let (taken, mut answer) = ask();
+        writer.write(vec![taken]);
+        assert_eq!(answer.try_recv(), Ok(Ok(())));
+        assert_eq!((writer.is_unclear, fences(&writer)), (false, 1));
+    }
+
+    #[test]
+    fn a_transaction_that_was_left_open_is_rolled_back_first() {
+        let mut writer = writer();
+        writer.conn.execute_batch("BEGIN; DELETE FROM counters").expect("left open");
+        assert!(writer.settle());
+        assert_eq!(fences(&writer), 0, "the row is there again");
+    }
+
+    #[test]
+    fn only_faults_of_the_disk_leave_a_commit_open() {
+        let fault = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_BUSY, ffi::SQLITE_CONSTRAINT, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(is_certain(&fault(code)), "{code}");
+        }
+        for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR, ffi::SQLITE_CORRUPT] {
+            assert!(!is_certain(&fault(code)), "{code}");
+        }
+        assert_eq!(refusal(&fault(ffi::SQLITE_FULL)), AppendError::Full);
+        assert_eq!(refusal(&fault(ffi::SQLITE_IOERR_SHMSIZE)), AppendError::Full);
+        assert!(matches!(refusal(&fault(ffi::SQLITE_IOERR_WRITE)), AppendError::Unavailable(_)));
+    }
 }

@@ -276,3 +276,33 @@ fn documents_are_dense(tx: &Tx<'_>, found: Option<Hot>, commit: &Commit) -> Resu
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_of_a_body_is_never_longer_than_it_was() {
+        for body in [
+            "",
+            "x",
+            "{}",
+            "[1]",
+            "7e5",
+            r#"{"n":1e5}"#,
+            r#"{"text":""}"#,
+            r#"{"text":"","n":1e5}"#,
+            r#"{"text":"1234567890"}"#,
+            r#"{"text":"long enough for the mark"}"#,
+            r#"{"text":"é","redacted":false}"#,
+            r#"{"a":"\u000b"}"#,
+        ] {
+            let stored = stub(body.as_bytes());
+            assert!(stored.len() <= body.len(), "{body}");
+            let read = redacted_body(&stored);
+            assert_eq!(redacted_body(&read), read, "{body}");
+            assert!(serde_json::from_slice::<serde_json::Value>(&read).expect("JSON")["redacted"] == true, "{body}");
+        }
+        assert_eq!(redacted_body(&stub(br#"{"text":"","ask":true}"#)), br#"{"text":"","ask":true,"redacted":true}"#);
+    }
+}
