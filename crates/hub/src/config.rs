@@ -1,0 +1,68 @@
+//! Limits and times, with their reasons.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Returns what an answer of a driver is labelled with, by the driver's name.
+pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// How rooms behave. The defaults are the product's.
+#[derive(Clone)]
+pub struct HubConfig {
+    /// How long a room stays loaded without connection or owed work.
+    pub unload_after: Duration,
+    /// Most commands that one commit takes.
+    pub batch: usize,
+    /// Most inputs that wait before a room; more: `overloaded`.
+    pub inbox: usize,
+    /// Least time between two flushes to participants, once a burst has begun. Chosen as one frame of a 60 Hz screen.
+    pub flush: Duration,
+    /// The same for readers who cannot write.
+    pub watcher_flush: Duration,
+    /// Least time between two flushes of a lane: 20 updates a second.
+    pub lane_flush: Duration,
+    /// How often every reader is told the heads.
+    pub head_every: Duration,
+    /// How long live text of a turn may wait before it is recorded.
+    pub progress_every: Duration,
+    /// How much live text of a turn may wait before it is recorded. Unit: bytes.
+    pub progress_bytes: usize,
+    /// How often a silent turn's lease is renewed; well below the lease of 15 s.
+    pub renew_every: Duration,
+    /// How often read marks are written.
+    pub marks_every: Duration,
+    /// How often due sessions are looked for.
+    pub wake_every: Duration,
+    /// How many events make a new state and view snapshot worth writing.
+    pub snapshot_after: u64,
+    /// What answers are labelled with.
+    pub label: Label,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            unload_after: Duration::from_secs(60),
+            batch: 256,
+            inbox: 4096,
+            flush: Duration::from_millis(16),
+            watcher_flush: Duration::from_millis(33),
+            lane_flush: Duration::from_millis(50),
+            head_every: Duration::from_secs(15),
+            progress_every: Duration::from_secs(1),
+            progress_bytes: 4096,
+            renew_every: Duration::from_secs(5),
+            marks_every: Duration::from_secs(5),
+            wake_every: Duration::from_secs(1),
+            snapshot_after: 512,
+            label: Arc::new(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Debug for HubConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubConfig").field("unload_after", &self.unload_after).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+//! The tokio driver of sessions: one task per live session, fan-out, timers; the embeddable [`SessionManager`].
+//!
+//! Owns: rooms, their order of work, connections' outboxes, grants at hand, snapshots. Must not know: HTTP, cookies,
+//! models. Invariant: what a room has acknowledged or sent is on the disk; pending facts never leave the room.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`manager`] | [`SessionManager`]: finds or loads rooms; the library's face |
+//! | [`config`] | limits and times, with their reasons |
+//! | [`room`] | the one loop: inbox, batch, commit, publish, owed |
+//! | [`outbox`] | one connection's bounded backlog |
+//! | [`frame`] | frames encoded once and shared |
+//! | [`grants`] | grants at hand and when they are stale |
+//! | [`fanout`] | who gets what, coalescing |
+//! | [`joins`] | subscribe, then read, then release |
+//! | [`lanes`] | ephemeral slots, newest wins |
+//! | [`views`] | view snapshots and pages, made off the room's task |
+//! | [`turns`] | the live text of a running turn, and what is handed to drivers |
+//! | [`clock`] | the time, in one place |
+
+pub mod clock;
+pub mod config;
+mod fanout;
+pub mod frame;
+mod grants;
+mod joins;
+mod lanes;
+pub mod manager;
+pub mod outbox;
+pub mod room;
+pub mod turns;
+mod views;
+
+pub use config::HubConfig;
+pub use frame::Frame;
+pub use manager::{Created, EventPage, SessionManager, Standing, Stats};
+pub use outbox::Outbox;
+pub use room::{Receipt, Subscription};
+pub use roundtable_core::Founding;
+pub use roundtable_core::session::display_name;
+pub use turns::{TranscriptMessage, TurnHandle, TurnWork};

@@ -1,0 +1,620 @@
+//! [`SessionManager`]: finds or loads rooms; the library's face.
+//!
+//! Owns: the map of loaded rooms, the loop that wakes due sessions. Must not know: HTTP, cookies, how turns are
+//! answered. Invariant: one room a session in this process; an input never falls between a room that leaves and the
+//! one that follows.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use roundtable_access::Subject;
+use roundtable_core::{Caller, Context, Founding, Session};
+use roundtable_protocol::command::{Envelope, ParticipantJoin};
+use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn, ErrorFrame, Person, ServerFrame};
+use roundtable_protocol::model::{Membership, Participant, SessionInfo};
+use roundtable_protocol::view::Page;
+use roundtable_protocol::{
+    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
+};
+use roundtable_store::{AppendError, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::clock;
+use crate::config::HubConfig;
+use crate::frame::Frame;
+use crate::joins::wire;
+use crate::outbox::{Outbox, Refused};
+use crate::room::{Input, Loaded, Look, Queued, Receipt, Reply, Room, Subscription, birth, fingerprint};
+use crate::turns::TurnWork;
+
+/// How many turns may wait for a driver.
+const WORK_WAITING: usize = 256;
+/// How many due sessions are loaded in one go.
+const WAKE_AT_ONCE: usize = 100;
+/// How often an input is handed to a newly loaded room before the caller is told to come back.
+const HAND_ON: usize = 4;
+/// Most bytes of one page of events.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Sessions, found or loaded on demand. Cheap to clone; usable without any HTTP.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), roundtable_protocol::Problem> {
+/// use std::sync::Arc;
+/// use roundtable_hub::{HubConfig, SessionManager};
+/// use roundtable_store::MemoryStore;
+///
+/// let (manager, _turns) = SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default());
+/// let stats = manager.stats();
+/// assert_eq!(stats.rooms, 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct SessionManager {
+    shared: Arc<Shared>,
+}
+
+/// What the manager and its rooms share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) config: HubConfig,
+    pub(crate) drivers: mpsc::Sender<TurnWork>,
+    rooms: Mutex<HashMap<SessionId, Handle>>,
+    panics: AtomicUsize,
+    leaving: AtomicBool,
+}
+
+/// How to reach a loaded room.
+#[derive(Clone)]
+struct Handle {
+    inbox: mpsc::Sender<Input>,
+    online: Arc<AtomicUsize>,
+}
+
+/// A session was made, now or by an earlier call with the same key.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The session.
+    pub info: SessionInfo,
+    /// Whether the key had been accepted before.
+    pub duplicate: bool,
+}
+
+/// Who a user is in a session, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The participant, while joined.
+    pub participant: Option<Participant>,
+    /// What may be done.
+    pub grant: Grant,
+    /// The session.
+    pub info: SessionInfo,
+}
+
+/// A run of events of one stream.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// The identity of the numbering.
+    pub epoch: Epoch,
+    /// The stream's last seq.
+    pub head: Seq,
+    /// The events, each in its wire form as JSON.
+    pub events: Vec<Bytes>,
+}
+
+/// What is loaded and connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Rooms in memory.
+    pub rooms: usize,
+    /// Participants who are connected, over all rooms.
+    pub users_in_sessions: usize,
+    /// Rooms that have panicked since the start.
+    pub panics: usize,
+}
+
+impl SessionManager {
+    /// Makes a manager over `store`, and the channel on which owed turns are handed to drivers.
+    ///
+    /// # Panics
+    /// When called outside a tokio runtime.
+    pub fn new(store: Arc<dyn Store>, config: HubConfig) -> (Self, mpsc::Receiver<TurnWork>) {
+        let (drivers, work) = mpsc::channel(WORK_WAITING);
+        let shared = Arc::new(Shared {
+            store,
+            config,
+            drivers,
+            rooms: Mutex::default(),
+            panics: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
+        });
+        tokio::spawn(wake(Arc::downgrade(&shared)));
+        (Self { shared }, work)
+    }
+
+    /// Returns the store below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Makes a session. The same key again answers the same session.
+    ///
+    /// # Errors
+    /// The rules refuse a field, the key was used for something else, or the store cannot write.
+    pub async fn create(&self, key: Uuid, founding: Founding) -> Result<Created, Problem> {
+        let owner = founding.owner;
+        let session = founding.session;
+        for _ in 0..HAND_ON {
+            if let Some(head) = self.shared.store.head(session).await.map_err(unavailable)? {
+                tracing::debug!(session.id = %session, rev = head.rev.0, "the session is there already");
+                let standing = self.standing(session, owner).await.map_err(|_| Problem::new(Code::KeyReused))?;
+                return Ok(Created { info: standing.info, duplicate: true });
+            }
+            let rights_epoch = self.shared.store.rights_epoch(founding.project).await.map_err(unavailable)?;
+            let grant = Grant::nothing(0, rights_epoch);
+            let cx = Context { now: clock::now(), caller: Caller::User(owner), grant: &grant, present: &[] };
+            let decision = Session::create(&cx, key, &founding)?;
+            let mut state = Session::empty(session);
+            decision.events.iter().for_each(|event| state.apply(event));
+            let commit = birth(&state, decision, key, 0, rights_epoch, state.last_at());
+            match self.shared.store.append(commit).await {
+                Ok(_) => return Ok(Created { info: state.info(), duplicate: false }),
+                Err(
+                    AppendError::Conflict { .. }
+                    | AppendError::RightsMoved { .. }
+                    | AppendError::Duplicate { .. }
+                    | AppendError::Unknown(_),
+                ) => {}
+                Err(AppendError::Full) => return Err(Problem::new(Code::StorageFull)),
+                Err(AppendError::Unavailable(why)) => return Err(unavailable(StoreError::Unavailable(why))),
+            }
+        }
+        Err(Problem::new(Code::Unavailable).retry_after_ms(1_000))
+    }
+
+    /// Gives a command and waits until it is durable or refused.
+    ///
+    /// # Errors
+    /// The rules refuse it, the room has too much to do, or the store cannot write.
+    pub async fn command(&self, session: SessionId, user: UserId, envelope: Envelope) -> Result<Receipt, Problem> {
+        if envelope.command.is_internal() {
+            return Err(Problem::new(Code::UnknownCommand));
+        }
+        self.ask_for(session, Caller::User(user), Subject::Stranger, envelope, user).await
+    }
+
+    /// Lets somebody in, after the caller has checked the door; the role is the door's.
+    ///
+    /// # Errors
+    /// See [`SessionManager::command`].
+    pub async fn join(&self, session: SessionId, key: Uuid, join: ParticipantJoin) -> Result<Participant, Problem> {
+        let user = join.user;
+        let command = Command::ParticipantJoin(join);
+        let envelope = Envelope { key, stream: Stream::Main, seen: None, retry: false, command };
+        match self.ask_for(session, Caller::System, Subject::Door, envelope, user).await {
+            Ok(_) => {}
+            Err(problem) if problem.code == Code::AlreadyRecorded => {}
+            Err(problem) => return Err(problem),
+        }
+        self.ask(session, move |look| look.session.participant_of(user).cloned())
+            .await?
+            .ok_or_else(|| Problem::new(Code::NotAParticipant))
+    }
+
+    async fn ask_for(
+        &self,
+        session: SessionId,
+        caller: Caller,
+        subject: Subject,
+        envelope: Envelope,
+        user: UserId,
+    ) -> Result<Receipt, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let fingerprint = fingerprint(user, &envelope);
+        let queued = Queued { caller, subject, envelope, fingerprint, reply: Reply::Waiter(reply), attempts: 0 };
+        self.send(session, Input::Command(queued))?;
+        answer.await.map_err(|_| Problem::new(Code::Unavailable).retry_after_ms(500))?
+    }
+
+    /// Returns who a user is in a session.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such session or the user may not see it.
+    pub async fn standing(&self, session: SessionId, user: UserId) -> Result<Standing, Problem> {
+        self.viewed(session, user, move |look, grant| Standing {
+            participant: joined(look.session, user).cloned(),
+            grant,
+            info: look.session.info(),
+        })
+        .await
+    }
+
+    /// Returns the people and assistants of a session with their presence.
+    ///
+    /// # Errors
+    /// See [`SessionManager::standing`].
+    pub async fn participants(
+        &self,
+        session: SessionId,
+        user: UserId,
+    ) -> Result<Vec<(Participant, Option<Person>)>, Problem> {
+        self.viewed(session, user, |look, _| {
+            let people = look.presence.people();
+            let presence = |id| people.iter().find(|p| p.participant_id == id).cloned();
+            look.session.participants().map(|p| (p.clone(), presence(p.id))).collect()
+        })
+        .await
+    }
+
+    /// Returns events of a stream after a seq, at most `limit` and 4 MiB.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such session or stream for this user.
+    pub async fn events(
+        &self,
+        session: SessionId,
+        user: UserId,
+        stream: Stream,
+        after: Seq,
+        limit: usize,
+    ) -> Result<EventPage, Problem> {
+        let look = move |look: &mut Look<'_>, grant: Grant| {
+            let head = look.session.heads()[stream as usize];
+            grant.streams.contains(stream).then(|| (look.session.epoch().clone(), head))
+        };
+        let (epoch, head) = self.viewed(session, user, look).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+        let stored = self.shared.store.read(session, stream, after, limit, PAGE_BYTES).await.map_err(unavailable)?;
+        let events = stored.iter().filter(|e| e.seq <= head).map(|e| wire(e).into()).collect();
+        Ok(EventPage { epoch, head, events })
+    }
+
+    /// Returns one event in its wire form.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such event for this user.
+    pub async fn event(&self, session: SessionId, user: UserId, id: EventId) -> Result<Bytes, Problem> {
+        let streams = self.viewed(session, user, |_, grant| grant.streams).await?;
+        let found = self.shared.store.find(session, id).await.map_err(unavailable)?;
+        match found.filter(|f| streams.contains(f.event.stream)) {
+            Some(found) => Ok(wire(&found.event).into()),
+            None => Err(Problem::new(Code::NotFound)),
+        }
+    }
+
+    /// Returns a page of folded messages.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such page for this user.
+    pub async fn page(&self, session: SessionId, user: UserId, stream: Stream, page: u64) -> Result<Page, Problem> {
+        let look = move |look: &mut Look<'_>, grant: Grant| {
+            let spans = look.session.pages(stream).to_vec();
+            grant.streams.contains(stream).then(|| (spans, Arc::clone(look.views)))
+        };
+        let not_found = || Problem::new(Code::NotFound).with_detail("There is no such page.");
+        let (spans, views) = self.viewed(session, user, look).await?.ok_or_else(not_found)?;
+        let place = usize::try_from(page).unwrap_or(usize::MAX);
+        let span = *spans.get(place).ok_or_else(not_found)?;
+        views.page(stream, page, span, place + 1 < spans.len()).await.map_err(unavailable)
+    }
+
+    /// Deletes a session with everything that is its own.
+    ///
+    /// # Errors
+    /// The user may not, or the store cannot write.
+    pub async fn delete(&self, session: SessionId, user: UserId) -> Result<(), Problem> {
+        let standing = self.standing(session, user).await?;
+        if !standing.grant.allows(Permission::SessionDelete) {
+            return Err(Problem::new(Code::Forbidden));
+        }
+        self.shut(session).await;
+        self.shared.store.delete_session(session).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// Returns what is loaded and connected.
+    pub fn stats(&self) -> Stats {
+        let rooms = self.shared.rooms();
+        Stats {
+            rooms: rooms.len(),
+            users_in_sessions: rooms.values().map(|h| h.online.load(Ordering::Relaxed)).sum(),
+            panics: self.shared.panics.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Returns how many participants of a session are connected; 0 when it is not loaded.
+    pub fn online(&self, session: SessionId) -> usize {
+        self.shared.rooms().get(&session).map_or(0, |h| h.online.load(Ordering::Relaxed))
+    }
+
+    /// Tells the rooms that rights outside the log have changed in a project.
+    pub fn rights_moved(&self, project: ProjectId) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            match shared.store.rights_epoch(project).await {
+                Ok(epoch) => {
+                    let rooms: Vec<Handle> = shared.rooms().values().cloned().collect();
+                    for room in rooms {
+                        // A room that has gone reads the epoch when it is loaded.
+                        let _ = room.inbox.send(Input::RightsMoved(epoch)).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the rights epoch cannot be read; the store catches it at the next commit")
+                }
+            }
+        });
+    }
+
+    /// Subscribes a connection. On `Ok` the outbox gets `subscribed`, what the reader has not, then live frames.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such session or the user may not see it.
+    pub async fn subscribe(&self, user: UserId, request: Subscription) -> Result<(), Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.send(request.session_id, Input::Subscribe(user, request, reply))?;
+        answer.await.map_err(|_| Problem::new(Code::NotFound))?
+    }
+
+    /// Ends a connection's subscription of one session.
+    pub fn unsubscribe(&self, session: SessionId, connection: ConnectionId) {
+        self.tell(session, Input::Unsubscribe(connection));
+    }
+
+    /// Takes a command from a socket. Never waits; the answer arrives in the outbox, in the order of submission.
+    pub fn submit(&self, user: UserId, outbox: &Arc<Outbox>, frame: &CommandFrame, envelope: Envelope) {
+        let (session, key, re) = (frame.session_id, envelope.key, frame.id);
+        let refuse = |problem| {
+            let error = ErrorFrame { re: Some(re), session_id: Some(session), problem };
+            outbox.push(Frame::encode(&ServerFrame::Error(error)));
+        };
+        let order = match outbox.submit(session, key, COMMAND_WINDOW) {
+            Ok(order) => order,
+            Err(Refused::RetryInOrder) => return refuse(Problem::new(Code::RetryInOrder)),
+            Err(Refused::WindowFull) => return refuse(Problem::new(Code::WindowFull).retry_after_ms(100)),
+        };
+        let fingerprint = fingerprint(user, &envelope);
+        let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
+        let (caller, subject) = (Caller::User(user), Subject::Stranger);
+        let queued = Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 };
+        if let Err(problem) = self.send(session, Input::Command(queued)) {
+            if problem.retryable {
+                outbox.close_gate(session, order, key);
+            }
+            outbox.answered(session);
+            refuse(problem);
+        }
+    }
+
+    /// Takes what somebody shows.
+    pub fn ephemeral(&self, outbox: &Arc<Outbox>, frame: EphemeralIn) {
+        self.tell(frame.session_id, Input::Ephemeral(outbox.id(), frame));
+    }
+
+    /// Notes how far a reader has applied a stream.
+    pub fn acked(&self, outbox: &Arc<Outbox>, ack: Ack) {
+        self.tell(ack.session_id, Input::Acked(outbox.id(), ack));
+    }
+
+    /// A connection is gone: its subscriptions and its presence end.
+    pub fn disconnected(&self, outbox: &Arc<Outbox>) {
+        outbox.close();
+        for session in outbox.sessions() {
+            let Some(room) = self.shared.rooms().get(&session).cloned() else { continue };
+            let connection = outbox.id();
+            match room.inbox.try_send(Input::Disconnected(connection)) {
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+                Err(mpsc::error::TrySendError::Full(input)) => {
+                    tokio::spawn(async move { room.inbox.send(input).await });
+                }
+            }
+        }
+    }
+
+    /// Takes no more commands, finishes what is under way, writes snapshots and unloads every room.
+    pub async fn shutdown(&self) {
+        self.shared.leaving.store(true, Ordering::SeqCst);
+        let sessions: Vec<SessionId> = self.shared.rooms().keys().copied().collect();
+        futures_util::future::join_all(sessions.into_iter().map(|session| self.shut(session))).await;
+    }
+
+    async fn shut(&self, session: SessionId) {
+        let Some(room) = self.shared.rooms().get(&session).cloned() else { return };
+        let (done, ended) = oneshot::channel();
+        if room.inbox.send(Input::Shutdown(done)).await.is_ok() {
+            // An error says that the room ended another way.
+            let _ = ended.await;
+        }
+        self.shared.forget(session, &room.inbox);
+    }
+
+    /// Asks a question about a session that `user` may see; `not_found` otherwise.
+    async fn viewed<T: Send + 'static>(
+        &self,
+        session: SessionId,
+        user: UserId,
+        question: impl FnOnce(&mut Look<'_>, Grant) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask(session, move |look| {
+            let grant = look.grants.authorize(look.session, user);
+            grant.allows(Permission::SessionView).then(|| question(look, grant))
+        })
+        .await?
+        .ok_or_else(|| Problem::new(Code::NotFound))
+    }
+
+    /// Asks a question about the committed state of a session.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        session: SessionId,
+        question: impl FnOnce(&mut Look<'_>) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let question = Box::new(move |look: &mut Look<'_>| {
+            // A caller that has gone does not want the answer.
+            let _ = reply.send(question(look));
+        });
+        self.send(session, Input::Ask(question))?;
+        answer.await.map_err(|_| Problem::new(Code::NotFound))
+    }
+
+    /// Hands an input to the session's room, loading it when need be. Never waits: a full room is overloaded.
+    fn send(&self, session: SessionId, input: Input) -> Result<(), Problem> {
+        if self.shared.leaving.load(Ordering::SeqCst) {
+            return Err(Problem::new(Code::ShuttingDown).retry_after_ms(1_000));
+        }
+        Shared::send(&self.shared, session, input)
+    }
+
+    /// Hands an input to a room only if it is loaded; what it says may be lost.
+    fn tell(&self, session: SessionId, input: Input) {
+        let room = self.shared.rooms().get(&session).cloned();
+        if let Some(room) = room {
+            // Ephemeral by nature: a room with too much to do drops it.
+            let _ = room.inbox.try_send(input);
+        }
+    }
+}
+
+impl Shared {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Handle>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(self: &Arc<Self>, session: SessionId, mut input: Input) -> Result<(), Problem> {
+        for _ in 0..HAND_ON {
+            let room = self.room(session);
+            match room.inbox.try_send(input) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    return Err(Problem::new(Code::Overloaded).retry_after_ms(250));
+                }
+                Err(mpsc::error::TrySendError::Closed(back)) => {
+                    self.forget(session, &room.inbox);
+                    input = back;
+                }
+            }
+        }
+        Err(Problem::new(Code::Unavailable).retry_after_ms(250))
+    }
+
+    /// Hands on what came to a room that was leaving.
+    pub(crate) fn hand_on(self: &Arc<Self>, session: SessionId, input: Input) {
+        if self.leaving.load(Ordering::SeqCst) {
+            return;
+        }
+        if let Err(problem) = Self::send(self, session, input) {
+            tracing::warn!(session.id = %session, code = problem.code.name(), "a late input found no room");
+        }
+    }
+
+    /// Returns the session's room, loading it when it is not there.
+    fn room(self: &Arc<Self>, session: SessionId) -> Handle {
+        let mut rooms = self.rooms();
+        if let Some(room) = rooms.get(&session) {
+            return room.clone();
+        }
+        let (inbox, inputs) = mpsc::channel(self.config.inbox);
+        let handle = Handle { inbox, online: Arc::default() };
+        rooms.insert(session, handle.clone());
+        drop(rooms);
+        tokio::spawn(live(Arc::clone(self), session, handle.clone(), inputs));
+        handle
+    }
+
+    /// Takes an idle room out of the map, unless somebody has just sent it something.
+    pub(crate) fn retire(&self, session: SessionId, inbox: &mpsc::WeakSender<Input>) -> bool {
+        let mut rooms = self.rooms();
+        let Some(inbox) = inbox.upgrade() else { return true };
+        if inbox.capacity() != inbox.max_capacity() {
+            return false;
+        }
+        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(&inbox)) {
+            rooms.remove(&session);
+        }
+        true
+    }
+
+    fn forget(&self, session: SessionId, inbox: &mpsc::Sender<Input>) {
+        let mut rooms = self.rooms();
+        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(inbox)) {
+            rooms.remove(&session);
+        }
+    }
+}
+
+/// A room's whole life. A panic ends this room alone: its readers are told to subscribe again.
+async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, mut inputs: mpsc::Receiver<Input>) {
+    let loaded = match Loaded::read(session, &shared).await {
+        Ok(Some(loaded)) => loaded,
+        Ok(None) => return refuse(&shared, session, &handle, &mut inputs, Code::NotFound),
+        Err(error) => {
+            tracing::error!(session.id = %session, %error, "the session cannot be loaded");
+            return refuse(&shared, session, &handle, &mut inputs, Code::Unavailable);
+        }
+    };
+    let (to_self, online) = (handle.inbox.downgrade(), Arc::clone(&handle.online));
+    let room = Room::new(session, Arc::clone(&shared), loaded, inputs, to_self, online);
+    if AssertUnwindSafe(room.run()).catch_unwind().await.is_err() {
+        shared.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(session.id = %session, "the session's room has panicked and is loaded anew");
+    }
+    handle.online.store(0, Ordering::Relaxed);
+    shared.forget(session, &handle.inbox);
+}
+
+/// Answers everything that waits for a room that cannot be.
+fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mpsc::Receiver<Input>, code: Code) {
+    shared.forget(session, &handle.inbox);
+    inputs.close();
+    while let Ok(input) = inputs.try_recv() {
+        let problem = Problem::new(code);
+        match input {
+            Input::Command(queued) => crate::room::refuse(session, queued, problem),
+            Input::Subscribe(_, _, reply) => {
+                // A caller that has gone does not want the answer.
+                let _ = reply.send(Err(problem));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Looks every second for sessions that are due, and loads them.
+async fn wake(shared: std::sync::Weak<Shared>) {
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.leaving.load(Ordering::SeqCst) {
+            return;
+        }
+        match shared.store.due(clock::now(), WAKE_AT_ONCE).await {
+            Ok(due) => {
+                for session in due {
+                    shared.hand_on(session, Input::Wake);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot look for due sessions"),
+        }
+        let every = shared.config.wake_every;
+        drop(shared);
+        tokio::time::sleep(every).await;
+    }
+}
+
+fn joined(session: &Session, user: UserId) -> Option<&Participant> {
+    session.participant_of(user).filter(|p| p.membership == Membership::Joined)
+}
+
+fn unavailable(error: StoreError) -> Problem {
+    match error {
+        StoreError::Full => Problem::new(Code::StorageFull),
+        StoreError::Unavailable(why) => {
+            tracing::warn!(why, "the store is unavailable");
+            Problem::new(Code::Unavailable).retry_after_ms(1_000)
+        }
+    }
+}

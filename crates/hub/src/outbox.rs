@@ -1,0 +1,310 @@
+//! One connection's bounded backlog, between the rooms that write and the task that owns the socket.
+//!
+//! Owns: the queue, its bounds, what is purged when a right is lost. Must not know: sockets. Invariant: a frame is
+//! never silently skipped; a reader that does not keep up loses its heaviest subscription and is told where to go on.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use roundtable_protocol::frame::{Lagging, ServerFrame};
+use roundtable_protocol::{ConnectionId, Seq, SessionId, Stream, StreamSet};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::frame::Frame;
+
+/// Most bytes that wait for one connection.
+pub const BACKLOG_BYTES: usize = 1024 * 1024;
+/// Most frames that wait for one connection.
+pub const BACKLOG_FRAMES: usize = 2_000;
+/// Most bytes that one `take` hands out, so that a write stays short.
+const TAKE_BYTES: usize = 256 * 1024;
+
+/// What waits for one connection.
+#[derive(Debug)]
+pub struct Outbox {
+    id: ConnectionId,
+    backlog: Mutex<Backlog>,
+    filled: Notify,
+    drained: Notify,
+    submitted: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Backlog {
+    queue: VecDeque<Frame>,
+    bytes: usize,
+    closed: bool,
+    subscriptions: Vec<Subscribed>,
+}
+
+/// What the backlog knows of one subscription.
+#[derive(Debug)]
+struct Subscribed {
+    session: SessionId,
+    streams: StreamSet,
+    pushed: [Seq; 4],
+    lagging: bool,
+    unanswered: usize,
+    gate: Option<Gate>,
+}
+
+/// The earliest retryably refused command; later ones wait until its key returns.
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    order: u64,
+    key: Uuid,
+}
+
+/// What became of a pushed frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits.
+    Waits,
+    /// The subscription has been taken away, because the reader did not keep up; or the connection is closed.
+    Gone,
+}
+
+impl Outbox {
+    /// Makes the outbox of a new connection.
+    pub fn new(id: ConnectionId) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            backlog: Mutex::default(),
+            filled: Notify::new(),
+            drained: Notify::new(),
+            submitted: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the connection.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Puts a frame of the connection's own into the queue: welcome, pong, error, bye.
+    pub fn push(&self, frame: Frame) {
+        self.offer(frame);
+    }
+
+    /// Waits until something is there, then moves up to 256 KiB of it to `into`. False once closed and empty.
+    ///
+    /// Cancel safe: frames leave the queue only when the call returns.
+    pub async fn take(&self, into: &mut Vec<Frame>) -> bool {
+        loop {
+            let filled = self.filled.notified();
+            if self.try_take(into) {
+                return true;
+            }
+            if self.lock().closed {
+                return false;
+            }
+            filled.await;
+        }
+    }
+
+    /// Moves what is there, up to 256 KiB, to `into`; false when nothing is there.
+    pub fn try_take(&self, into: &mut Vec<Frame>) -> bool {
+        let mut backlog = self.lock();
+        let mut taken = 0;
+        while let Some(frame) = backlog.queue.front() {
+            if taken > 0 && taken + frame.weight() > TAKE_BYTES {
+                break;
+            }
+            taken += frame.weight();
+            into.extend(backlog.queue.pop_front());
+        }
+        backlog.bytes -= taken;
+        drop(backlog);
+        if taken > 0 {
+            self.drained.notify_one();
+        }
+        taken > 0
+    }
+
+    /// Ends the connection: what is queued is still handed out, nothing new is taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+        self.drained.notify_one();
+    }
+
+    /// Returns the sessions that the connection has touched.
+    pub(crate) fn sessions(&self) -> Vec<SessionId> {
+        self.lock().subscriptions.iter().map(|s| s.session).collect()
+    }
+
+    /// Begins or renews a subscription.
+    pub(crate) fn open(&self, session: SessionId, streams: StreamSet, heads: [Seq; 4]) {
+        let mut backlog = self.lock();
+        let s = backlog.subscription(session);
+        s.streams = streams;
+        s.pushed = heads;
+        s.lagging = false;
+    }
+
+    /// Ends a subscription and drops what waits for it, answers excepted.
+    pub(crate) fn shut(&self, session: SessionId) {
+        let mut backlog = self.lock();
+        backlog.purge(|f| f.session() == Some(session) && !f.is_answer());
+        let s = backlog.subscription(session);
+        s.streams = StreamSet::EMPTY;
+    }
+
+    /// Drops what waits of streams that may not be read any more.
+    pub(crate) fn restrict(&self, session: SessionId, streams: StreamSet) {
+        let mut backlog = self.lock();
+        let lost: StreamSet = Stream::ALL.into_iter().filter(|s| !streams.contains(*s)).collect();
+        backlog.purge(|f| f.session() == Some(session) && !f.streams().intersect(lost).is_empty());
+        backlog.subscription(session).streams = streams;
+    }
+
+    /// Puts a frame into the queue, or takes the heaviest subscription away when that passes the bounds.
+    pub(crate) fn offer(&self, frame: Frame) -> Pushed {
+        let mut backlog = self.lock();
+        if backlog.closed {
+            return Pushed::Gone;
+        }
+        let session = frame.session();
+        if !frame.is_answer() {
+            let Some(session) = session else { return Pushed::Gone };
+            let s = backlog.subscription(session);
+            if s.lagging {
+                return Pushed::Gone;
+            }
+            if let Some((stream, _, last)) = frame.events() {
+                s.pushed[stream as usize] = last;
+            }
+        }
+        backlog.bytes += frame.weight();
+        backlog.queue.push_back(frame);
+        let over = backlog.bytes > BACKLOG_BYTES || backlog.queue.len() > BACKLOG_FRAMES;
+        if over {
+            backlog.drop_heaviest();
+        }
+        let gone = over && session.is_some_and(|s| backlog.subscription(s).lagging);
+        drop(backlog);
+        self.filled.notify_one();
+        if gone { Pushed::Gone } else { Pushed::Waits }
+    }
+
+    /// Puts a frame into the queue once half of the bounds is free: for history, which is larger than a backlog.
+    pub(crate) async fn offer_when_free(&self, frame: Frame) -> Pushed {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let backlog = self.lock();
+                let free = backlog.bytes <= BACKLOG_BYTES / 2 && backlog.queue.len() <= BACKLOG_FRAMES / 2;
+                if free || backlog.closed {
+                    break;
+                }
+            }
+            drained.await;
+        }
+        self.offer(frame)
+    }
+
+    /// Counts a submitted command. Returns its place in the order of submission, or why it is refused at once.
+    pub(crate) fn submit(&self, session: SessionId, key: Uuid, window: usize) -> Result<u64, Refused> {
+        let order = self.submitted.fetch_add(1, Ordering::Relaxed);
+        let mut backlog = self.lock();
+        let s = backlog.subscription(session);
+        match s.gate {
+            Some(gate) if gate.key == key => s.gate = None,
+            Some(_) => return Err(Refused::RetryInOrder),
+            None => {}
+        }
+        if s.unanswered >= window {
+            return Err(Refused::WindowFull);
+        }
+        s.unanswered += 1;
+        Ok(order)
+    }
+
+    /// Returns whether a command must wait because an earlier one was refused retryably.
+    pub(crate) fn is_gated(&self, session: SessionId, order: u64) -> bool {
+        self.lock().subscription(session).gate.is_some_and(|g| g.order < order)
+    }
+
+    /// Notes that a submitted command was refused retryably: later ones wait until its key returns.
+    pub(crate) fn close_gate(&self, session: SessionId, order: u64, key: Uuid) {
+        let mut backlog = self.lock();
+        let s = backlog.subscription(session);
+        if s.gate.is_none_or(|g| order < g.order) {
+            s.gate = Some(Gate { order, key });
+        }
+    }
+
+    /// Notes that a submitted command is answered.
+    pub(crate) fn answered(&self, session: SessionId) {
+        let mut backlog = self.lock();
+        let s = backlog.subscription(session);
+        s.unanswered = s.unanswered.saturating_sub(1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a command was refused before any room saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// An earlier one waits to be sent again.
+    RetryInOrder,
+    /// Too many are unanswered.
+    WindowFull,
+}
+
+impl Backlog {
+    fn subscription(&mut self, session: SessionId) -> &mut Subscribed {
+        let place = self.subscriptions.iter().position(|s| s.session == session).unwrap_or_else(|| {
+            self.subscriptions.push(Subscribed {
+                session,
+                streams: StreamSet::EMPTY,
+                pushed: [Seq::ZERO; 4],
+                lagging: false,
+                unanswered: 0,
+                gate: None,
+            });
+            self.subscriptions.len() - 1
+        });
+        &mut self.subscriptions[place]
+    }
+
+    fn purge(&mut self, drop_it: impl Fn(&Frame) -> bool) {
+        self.queue.retain(|f| !drop_it(f));
+        self.bytes = self.queue.iter().map(Frame::weight).sum();
+    }
+
+    /// Takes the subscription with the most bytes away and says where each of its streams goes on.
+    fn drop_heaviest(&mut self) {
+        let weight = |backlog: &Self, session| -> usize {
+            backlog.queue.iter().filter(|f| f.session() == Some(session) && !f.is_answer()).map(Frame::weight).sum()
+        };
+        let Some((session, streams)) = self
+            .subscriptions
+            .iter()
+            .filter(|s| !s.lagging)
+            .max_by_key(|s| weight(self, s.session))
+            .map(|s| (s.session, s.streams))
+        else {
+            return;
+        };
+        let mut after = self.subscription(session).pushed;
+        for (stream, first, _) in
+            self.queue.iter().rev().filter(|f| f.session() == Some(session)).filter_map(Frame::events)
+        {
+            after[stream as usize] = Seq(first.0.saturating_sub(1));
+        }
+        self.purge(|f| f.session() == Some(session) && !f.is_answer());
+        self.subscription(session).lagging = true;
+        for stream in streams.iter() {
+            let frame = Lagging { session_id: session, stream, after: after[stream as usize] };
+            let frame = Frame::encode(&ServerFrame::Lagging(frame));
+            self.bytes += frame.weight();
+            self.queue.push_back(frame);
+        }
+    }
+}

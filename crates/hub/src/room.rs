@@ -1,0 +1,327 @@
+//! The one loop of a live session: take what waits, decide on pending, append one commit, publish, do what is owed.
+//!
+//! Owns: the committed and the pending state, the inbox, the order of work. Must not know: sockets, drivers, SQL.
+//! Invariant: one append is in flight at most; only committed facts are read, sent or snapshotted; refusals too are
+//! answered only after the append, because they may rest on pending facts.
+
+mod batch;
+mod inputs;
+mod load;
+mod publish;
+mod settle;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use roundtable_access::Subject;
+use roundtable_core::{Caller, Presence, Session};
+use roundtable_protocol::command::{Envelope, TurnStart};
+use roundtable_protocol::frame::{Ack, EphemeralIn, StreamPosition};
+use roundtable_protocol::{
+    Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, UserId,
+};
+use roundtable_store::{AppendError, Appended};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, Instant};
+
+use crate::clock;
+use crate::fanout::Fanout;
+use crate::grants::Grants;
+use crate::lanes::Lanes;
+use crate::manager::Shared;
+use crate::outbox::Outbox;
+use crate::turns::{LiveTurn, Said};
+use crate::views::Views;
+
+pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint};
+pub(crate) use load::Loaded;
+
+/// What comes into a room.
+pub(crate) enum Input {
+    /// A command from a caller.
+    Command(Queued),
+    /// A connection wants to read.
+    Subscribe(UserId, Subscription, oneshot::Sender<Result<(), Problem>>),
+    /// History has been sent to a joiner, or could not be.
+    Released { connection: ConnectionId, number: u64, ok: bool },
+    /// A connection wants to read no more.
+    Unsubscribe(ConnectionId),
+    /// A connection is gone.
+    Disconnected(ConnectionId),
+    /// Somebody shows something.
+    Ephemeral(ConnectionId, EphemeralIn),
+    /// Somebody has applied a stream this far.
+    Acked(ConnectionId, Ack),
+    /// A question about the committed state.
+    Ask(Question),
+    /// A driver says something.
+    Said(LeaseId, Said),
+    /// Rights outside the log have changed.
+    RightsMoved(u64),
+    /// Look whether something is due.
+    Wake,
+    /// Write what must be written and end.
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// A question about the committed state of a room.
+pub(crate) type Question = Box<dyn FnOnce(&mut Look<'_>) + Send>;
+
+/// What a question may look at.
+pub(crate) struct Look<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) grants: &'a mut Grants,
+    pub(crate) presence: &'a Presence,
+    pub(crate) views: &'a Arc<Views>,
+}
+
+/// What a connection wants to read.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// The connection's outbox.
+    pub connection: Arc<Outbox>,
+    /// The request's id, echoed in `subscribed`.
+    pub re: u64,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Which streams, each from where.
+    pub streams: Vec<StreamPosition>,
+    /// Whether the reader is there as a person; a program that only copies events is not.
+    pub present: bool,
+}
+
+/// A command on its way.
+pub(crate) struct Queued {
+    pub(crate) caller: Caller,
+    /// As what the server's own commands come.
+    pub(crate) subject: Subject,
+    pub(crate) envelope: Envelope,
+    pub(crate) fingerprint: u64,
+    pub(crate) reply: Reply,
+    pub(crate) attempts: u32,
+}
+
+/// Where the answer to a command goes.
+pub(crate) enum Reply {
+    /// To a caller that waits.
+    Waiter(oneshot::Sender<Result<Receipt, Problem>>),
+    /// To a connection.
+    Connection { outbox: Arc<Outbox>, re: u64, order: u64 },
+    /// Nowhere: the server asked itself.
+    Nobody,
+}
+
+/// A command is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The stream of the first event.
+    pub stream: Stream,
+    /// The seq of the first event.
+    pub seq: Seq,
+    /// The id of the first event: the command's key.
+    pub id: EventId,
+    /// Whether the key had been accepted before.
+    pub duplicate: bool,
+}
+
+/// An append on its way.
+type InFlight = BoxFuture<'static, (Batch, Result<Appended, AppendError>)>;
+
+/// One live session.
+pub(crate) struct Room {
+    id: SessionId,
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Input>,
+    to_self: mpsc::WeakSender<Input>,
+    online: Arc<AtomicUsize>,
+    committed: Session,
+    pending: Session,
+    rev: Rev,
+    broken: Option<Code>,
+    grants: Grants,
+    queue: VecDeque<Queued>,
+    in_flight: Option<InFlight>,
+    /// A deadline of the session has passed; what follows is decided with the next batch.
+    due: bool,
+    /// The store said no; the server's own commands wait this long.
+    pause_until: Option<Instant>,
+    recent: RecentKeys,
+    fanout: Fanout,
+    subscriptions: u64,
+    presence: Presence,
+    lanes: Lanes,
+    views: Arc<Views>,
+    live: Option<LiveTurn>,
+    /// Turns that this room has asked to claim.
+    claiming: Option<LeaseId>,
+    marks: HashMap<(ParticipantId, Stream), Seq>,
+    marks_due: Option<Instant>,
+    head_due: Instant,
+    idle_since: Instant,
+    snapshot_rev: Rev,
+    snapshot_events: u64,
+    leaving: Option<oneshot::Sender<()>>,
+}
+
+enum Happened {
+    Appended((Batch, Result<Appended, AppendError>)),
+    Input(Option<Input>),
+    Timer,
+}
+
+impl Room {
+    /// Runs until nobody needs the room any more.
+    pub(crate) async fn run(mut self) {
+        self.owe();
+        loop {
+            if self.in_flight.is_none() && self.may_begin() {
+                self.begin().await;
+            }
+            if self.is_done() {
+                break;
+            }
+            match self.wait().await {
+                Happened::Appended((batch, outcome)) => {
+                    self.in_flight = None;
+                    self.settle(batch, outcome).await;
+                }
+                Happened::Input(Some(input)) => self.take_waiting(input).await,
+                Happened::Input(None) => break,
+                Happened::Timer => self.on_timer().await,
+            }
+        }
+        self.leave().await;
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let timer = self.next_timer();
+        let Self { in_flight, inbox, .. } = self;
+        let appended = async {
+            match in_flight {
+                Some(append) => append.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = appended => Happened::Appended(done),
+            input = inbox.recv() => Happened::Input(input),
+            () = tokio::time::sleep_until(timer) => Happened::Timer,
+        }
+    }
+
+    async fn take_waiting(&mut self, first: Input) {
+        self.take(first).await;
+        for _ in 1..self.shared.config.batch {
+            match self.inbox.try_recv() {
+                Ok(input) => self.take(input).await,
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        let paused = self.pause_until.is_some_and(|until| Instant::now() < until);
+        if !paused {
+            return self.due || !self.queue.is_empty();
+        }
+        self.queue.iter().any(|q| q.caller != Caller::System)
+    }
+
+    /// Gives the server's own command to this room.
+    pub(crate) fn own_command(&mut self, subject: Subject, command: Command) {
+        let envelope = Envelope { key: clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+        let (caller, reply) = (Caller::System, Reply::Nobody);
+        self.queue.push_back(Queued { caller, subject, envelope, fingerprint: 0, reply, attempts: 0 });
+    }
+
+    /// Does what the committed state says must be done.
+    fn owe(&mut self) {
+        if self.broken.is_some() || self.claiming.is_some() || self.leaving.is_some() {
+            return;
+        }
+        for owed in self.committed.owed() {
+            let roundtable_core::Owed::StartTurn { turn, driver, .. } = owed;
+            let lease = LeaseId(clock::new_key());
+            let label = (self.shared.config.label)(&driver);
+            self.claiming = Some(lease);
+            self.own_command(Subject::Driver, Command::TurnStart(TurnStart { turn, lease, driver, label }));
+        }
+    }
+
+    fn next_timer(&self) -> Instant {
+        let now = Instant::now();
+        let config = &self.shared.config;
+        let far = now + Duration::from_secs(3600);
+        let wall = |at: Option<roundtable_protocol::Timestamp>| {
+            at.map(|at| {
+                let ms = at.as_millisecond().saturating_sub(clock::now().as_millisecond()).max(1);
+                now + Duration::from_millis(u64::try_from(ms).unwrap_or(1))
+            })
+        };
+        let busy = self.in_flight.is_some();
+        [
+            self.fanout.next_flush(),
+            self.lanes.next(config.lane_flush, now),
+            self.live
+                .as_ref()
+                .and_then(|live| live.next(config))
+                .map(|at| if busy { at.max(now + config.flush) } else { at }),
+            wall(self.presence.next_deadline()),
+            wall(self.committed.next_deadline().filter(|_| !busy && self.broken.is_none())),
+            self.pause_until.filter(|_| !busy),
+            self.marks_due,
+            (!self.fanout.is_empty()).then_some(self.head_due),
+            Some(self.idle_since + config.unload_after).filter(|_| self.is_idle()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(far)
+    }
+
+    /// Nothing is connected, waits, runs or is owed.
+    fn is_idle(&self) -> bool {
+        self.fanout.is_empty()
+            && self.queue.is_empty()
+            && self.in_flight.is_none()
+            && self.live.is_none()
+            && self.marks.is_empty()
+            && (self.broken.is_some() || self.committed.owed().is_empty())
+    }
+
+    /// Whether the loop ends: asked to, or idle for long enough and nobody sends any more.
+    fn is_done(&mut self) -> bool {
+        if self.leaving.is_some() {
+            return self.in_flight.is_none() && (self.queue.is_empty() || self.pause_until.is_some());
+        }
+        self.is_idle()
+            && self.idle_since.elapsed() >= self.shared.config.unload_after
+            && self.inbox.is_empty()
+            && self.shared.retire(self.id, &self.to_self)
+    }
+
+    /// Writes the state snapshot, hands late inputs on, and lets those who wait know.
+    async fn leave(mut self) {
+        self.inbox.close();
+        if self.broken.is_none() {
+            self.write_marks().await;
+            self.write_snapshots(true).await;
+        }
+        while let Ok(input) = self.inbox.try_recv() {
+            self.shared.hand_on(self.id, input);
+        }
+        self.online.store(0, Ordering::Relaxed);
+        if let Some(done) = self.leaving.take() {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Refuses a command that no room can decide.
+pub(crate) fn refuse(session: SessionId, queued: Queued, problem: Problem) {
+    settle::answer(session, queued, batch::Outcome::Refused(problem));
+}

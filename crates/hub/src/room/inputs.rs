@@ -1,0 +1,240 @@
+//! What comes into a room, one arm each, and what is due by time.
+
+use std::sync::Arc;
+
+use roundtable_access::Subject;
+use roundtable_core::Caller;
+use roundtable_protocol::frame::{Ack, EphemeralIn, Lane, You};
+use roundtable_protocol::model::Membership;
+use roundtable_protocol::{Code, ConnectionId, LeaseId, Permission, Problem, Seq, Stream, StreamSet, UserId};
+use tokio::time::Instant;
+
+use super::batch::Outcome;
+use super::settle::answer;
+use super::{Input, Look, Question, Queued, Room, Subscription};
+use crate::clock;
+use crate::fanout::Subscriber;
+use crate::joins::Join;
+use crate::lanes;
+use crate::turns::Said;
+
+impl Room {
+    pub(crate) async fn take(&mut self, input: Input) {
+        match input {
+            Input::Command(queued) => self.enqueue(queued),
+            Input::Subscribe(user, request, reply) => {
+                // A caller that has gone does not want the answer.
+                let _ = reply.send(self.subscribe(user, request));
+            }
+            Input::Released { connection, number, ok } => self.released(connection, number, ok),
+            Input::Unsubscribe(connection) => self.unsubscribe(connection),
+            Input::Disconnected(connection) => self.unsubscribe(connection),
+            Input::Ephemeral(connection, frame) => self.ephemeral(connection, frame),
+            Input::Acked(connection, ack) => self.acked(connection, ack),
+            Input::Ask(question) => self.ask(question),
+            Input::Said(lease, said) => self.said(lease, said),
+            Input::RightsMoved(epoch) => {
+                self.grants.moved(epoch);
+                self.refresh_rights(&[]);
+            }
+            Input::Wake => self.on_time(),
+            Input::Shutdown(done) => {
+                self.leaving = Some(done);
+                self.shut_down_driver();
+            }
+        }
+    }
+
+    fn enqueue(&mut self, queued: Queued) {
+        self.idle_since = Instant::now();
+        if let Caller::User(user) = queued.caller
+            && let Some(participant) = self.committed.participant_of(user)
+        {
+            let id = participant.id;
+            self.presence.activity(id, clock::now());
+        }
+        if self.queue.len() >= self.shared.config.inbox && queued.caller != Caller::System {
+            let outcome = Outcome::Refused(Problem::new(Code::Overloaded).retry_after_ms(250));
+            self.gate(&queued, &outcome);
+            return answer(self.id, queued, outcome);
+        }
+        self.queue.push_back(queued);
+    }
+
+    fn subscribe(&mut self, user: UserId, request: Subscription) -> Result<(), Problem> {
+        let grant = self.grants.authorize(&self.committed, user);
+        if !grant.allows(Permission::SessionView) {
+            return Err(Problem::new(Code::NotFound));
+        }
+        let participant = self.committed.participant_of(user).filter(|p| p.membership == Membership::Joined);
+        let (id, role) = (participant.map(|p| p.id), participant.map(|p| p.role));
+        let you = You { participant_id: id, role, can: grant.mask };
+        let wanted: StreamSet = request.streams.iter().map(|p| p.stream).collect();
+        let connection = request.connection;
+        self.subscriptions += 1;
+        let number = self.subscriptions;
+        let subscriber = Subscriber::new(Arc::clone(&connection), self.id, user, id, grant, wanted, number);
+        let mut positions = request.streams;
+        positions.retain(|p| subscriber.streams.contains(p.stream));
+        positions.sort_by_key(|p| p.stream);
+        positions.dedup_by_key(|p| p.stream);
+        connection.open(self.id, subscriber.streams, self.committed.heads());
+        self.fanout.add(subscriber);
+        if let Some(id) = id.filter(|_| request.present) {
+            self.presence.connect(id, connection.id(), clock::now());
+            self.tell_presence();
+        }
+        self.count_online();
+        let Some(room) = self.to_self.upgrade() else { return Err(Problem::new(Code::ShuttingDown)) };
+        let join = Join {
+            outbox: connection,
+            session: self.id,
+            re: request.re,
+            number,
+            you,
+            people: self.presence.people(),
+            positions,
+            epoch: self.committed.epoch().clone(),
+            heads: self.committed.heads(),
+            store: Arc::clone(&self.shared.store),
+            views: Arc::clone(&self.views),
+            room,
+        };
+        tokio::spawn(join.run());
+        Ok(())
+    }
+
+    fn released(&mut self, connection: ConnectionId, number: u64, ok: bool) {
+        let Some(subscriber) = self.fanout.find(connection).filter(|s| s.number == number && s.is_held()) else {
+            return;
+        };
+        if !ok || !subscriber.release() {
+            return self.unsubscribe(connection);
+        }
+        let streams = subscriber.streams;
+        let outbox = Arc::clone(&subscriber.outbox);
+        let tail = self.live.as_ref().and_then(crate::turns::LiveTurn::tail);
+        let shown = self.lanes.all(self.id).into_iter().chain(tail.map(|frame| (Stream::Main, frame)));
+        for (_, frame) in shown.filter(|(stream, _)| streams.contains(*stream)) {
+            outbox.push(frame);
+        }
+    }
+
+    fn unsubscribe(&mut self, connection: ConnectionId) {
+        if self.fanout.remove(connection).is_some() {
+            self.presence.disconnect(connection, clock::now());
+            self.count_online();
+        }
+    }
+
+    fn ephemeral(&mut self, connection: ConnectionId, frame: EphemeralIn) {
+        let now = Instant::now();
+        let Some(subscriber) = self.fanout.find(connection) else { return };
+        let Some(participant) = subscriber.participant.filter(|_| subscriber.streams.contains(frame.stream)) else {
+            return;
+        };
+        if !subscriber.grant.allows(Permission::ParticipantBe) {
+            return;
+        }
+        self.presence.activity(participant, clock::now());
+        if frame.lane != Lane::Presence {
+            self.lanes.put(frame.stream, frame.lane, participant, frame.data, now);
+        }
+        self.show(now);
+    }
+
+    fn acked(&mut self, connection: ConnectionId, ack: Ack) {
+        let Some(participant) = self.fanout.find(connection).and_then(|s| s.participant) else { return };
+        let head = self.committed.heads()[ack.stream as usize];
+        let mark = self.marks.entry((participant, ack.stream)).or_insert(Seq::ZERO);
+        *mark = (*mark).max(ack.seq.min(head));
+        self.marks_due.get_or_insert(Instant::now() + self.shared.config.marks_every);
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Self { committed, grants, presence, views, .. } = self;
+        question(&mut Look { session: committed, grants, presence, views });
+    }
+
+    fn said(&mut self, lease: LeaseId, said: Said) {
+        let now = Instant::now();
+        let Some(live) = self.live.as_mut().filter(|live| live.lease == lease) else { return };
+        if let Said::Text(text) = &said {
+            live.text(text, now);
+            let progress = live.progress(&self.shared.config, now);
+            if let Some(progress) = progress {
+                self.own_command(Subject::Driver, progress);
+            }
+            return self.send_delta(now);
+        }
+        for command in live.end(said, now) {
+            self.own_command(Subject::Driver, command);
+        }
+    }
+
+    /// A server that leaves records what its driver had; the turn is lost, not left hanging.
+    fn shut_down_driver(&mut self) {
+        if let Some(live) = &mut self.live {
+            for command in live.end(Said::Dropped, Instant::now()) {
+                self.own_command(Subject::Driver, command);
+            }
+        }
+    }
+
+    pub(crate) async fn on_timer(&mut self) {
+        let now = Instant::now();
+        self.fanout.flush_due(now);
+        self.send_delta(now);
+        let progress = self.live.as_mut().and_then(|live| live.progress(&self.shared.config, now));
+        if let Some(progress) = progress.filter(|_| self.leaving.is_none()) {
+            self.own_command(Subject::Driver, progress);
+        }
+        self.show(now);
+        self.tell_presence();
+        if self.head_due <= now {
+            self.send_heads(now);
+        }
+        if self.marks_due.is_some_and(|due| due <= now) {
+            self.write_marks().await;
+        }
+        self.on_time();
+    }
+
+    /// Shows what has changed in the lanes.
+    fn show(&mut self, now: Instant) {
+        for (stream, frame) in self.lanes.flush(self.id, self.shared.config.lane_flush, now) {
+            self.fanout.send(&frame, stream, |_| true);
+        }
+    }
+
+    /// Tells whose presence has changed.
+    fn tell_presence(&mut self) {
+        let changed = self.presence.on_time(clock::now());
+        if changed.is_empty() {
+            return;
+        }
+        for person in changed.iter().filter(|p| p.status == roundtable_protocol::frame::PresenceStatus::Offline) {
+            self.lanes.gone(person.participant_id);
+        }
+        let frame = lanes::presence_frame(self.id, &changed);
+        self.fanout.send(&frame, Stream::Main, |_| true);
+        self.count_online();
+    }
+
+    /// Looks whether something is due or owed; what is due is decided with the next batch.
+    fn on_time(&mut self) {
+        if self.broken.is_none() {
+            self.due |= self.committed.next_deadline().is_some_and(|deadline| deadline <= clock::now());
+            self.owe();
+        }
+    }
+
+    pub(crate) async fn write_marks(&mut self) {
+        self.marks_due = None;
+        for ((participant, stream), seq) in std::mem::take(&mut self.marks) {
+            if let Err(error) = self.shared.store.put_read_mark(self.id, participant, stream, seq).await {
+                tracing::warn!(session.id = %self.id, %error, "a read mark could not be written");
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! After a commit: rights first, then events, then what has become of the running turn.
+
+use std::sync::Arc;
+
+use roundtable_protocol::event::EventBody;
+use roundtable_protocol::frame::{Access, Head, ServerFrame, You};
+use roundtable_protocol::model::{Lease, Membership};
+use roundtable_protocol::view::utf16_len;
+use roundtable_protocol::{ParticipantId, Permission, Seq, Stream, StreamSet};
+use roundtable_store::StateSnapshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Room;
+use crate::clock;
+use crate::fanout::OutEvent;
+use crate::frame::Frame;
+use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
+
+impl Room {
+    /// Tells everybody what was committed: those who have lost a right learn that first and get nothing more.
+    pub(crate) fn publish(&mut self, out: &[OutEvent], bodies: &[EventBody], roles_moved: bool) {
+        let now = Instant::now();
+        self.send_last_delta(now);
+        if roles_moved {
+            self.fanout.flush_all(now);
+            self.refresh_rights(bodies);
+        }
+        self.fanout.publish(out, now);
+        self.follow_turn(bodies, now);
+    }
+
+    /// Text that the ending event covers goes out before it.
+    fn send_last_delta(&mut self, now: Instant) {
+        let running = self.committed.running_turn().map(|t| t.lease.id);
+        if let Some(live) = self.live.as_mut().filter(|live| running != Some(live.lease))
+            && let Some(frame) = live.delta(std::time::Duration::ZERO, now)
+        {
+            self.fanout.flush_all(now);
+            self.fanout.send(&frame, Stream::Main, |_| true);
+        }
+    }
+
+    /// Sends new text of the running turn, when it is due.
+    pub(crate) fn send_delta(&mut self, now: Instant) {
+        if let Some(frame) = self.live.as_mut().and_then(|live| live.delta(self.shared.config.flush, now)) {
+            // The event that began the answer comes before its text.
+            self.fanout.flush_all(now);
+            self.fanout.send(&frame, Stream::Main, |_| true);
+        }
+    }
+
+    /// Computes every reader's grant anew; what is lost is purged from what waits for them.
+    pub(crate) fn refresh_rights(&mut self, bodies: &[EventBody]) {
+        let Self { id, committed, grants, fanout, presence, lanes, .. } = self;
+        let mut gone = Vec::new();
+        for s in fanout.subscribers_mut().iter_mut() {
+            let grant = grants.authorize(committed, s.user);
+            let streams = s.streams.intersect(grant.streams);
+            let participant = committed.participant_of(s.user).filter(|p| p.membership == Membership::Joined);
+            let changed = grant.mask != s.grant.mask || grant.streams != s.grant.streams;
+            s.grant = grant;
+            if !changed {
+                continue;
+            }
+            let readable: StreamSet = if s.grant.allows(Permission::SessionView) {
+                s.wanted.intersect(s.grant.streams)
+            } else {
+                StreamSet::EMPTY
+            };
+            if s.grant.allows(Permission::SessionView) {
+                s.outbox.restrict(*id, streams);
+                s.streams = streams;
+            } else {
+                s.outbox.shut(*id);
+                gone.push((s.connection(), s.participant));
+            }
+            let you =
+                You { participant_id: participant.map(|p| p.id), role: participant.map(|p| p.role), can: s.grant.mask };
+            let reason = reason(bodies, s.participant).to_owned();
+            let access = Access { session_id: *id, you, streams: readable.iter().collect(), reason };
+            s.outbox.push(Frame::encode(&ServerFrame::Access(access)));
+        }
+        for (connection, participant) in gone {
+            fanout.remove(connection);
+            presence.disconnect(connection, clock::now());
+            if let Some(participant) = participant {
+                presence.gone(participant);
+                lanes.gone(participant);
+            }
+        }
+        self.count_online();
+    }
+
+    /// Tells every reader how far the streams are.
+    pub(crate) fn send_heads(&mut self, now: Instant) {
+        self.head_due = now + self.shared.config.head_every;
+        let (session_id, heads) = (self.id, self.committed.heads());
+        self.fanout.flush_all(now);
+        self.fanout.send_by_streams(|streams| {
+            let streams = streams.iter().map(|s| (s, heads[s as usize])).collect();
+            Frame::encode(&ServerFrame::Head(Head { session_id, streams }))
+        });
+    }
+
+    /// Keeps the driver's side in step with the committed state.
+    fn follow_turn(&mut self, bodies: &[EventBody], now: Instant) {
+        for body in bodies {
+            match body {
+                EventBody::TurnStarted(data) if self.claiming == Some(data.lease.id) => {
+                    self.start_driver(data.lease, now)
+                }
+                EventBody::TurnProgressed(data) => {
+                    if let Some(live) = self.live.as_mut().filter(|live| live.turn == data.turn) {
+                        live.recorded(data.offset + utf16_len(&data.text));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let running = self.committed.running_turn().map(|t| t.lease.id);
+        if self.live.as_ref().is_some_and(|live| running != Some(live.lease)) {
+            self.live = None;
+        }
+        if !self.committed.owed().is_empty() || running.is_some() {
+            self.claiming = None;
+        }
+    }
+
+    /// Hands a claimed turn to the drivers.
+    fn start_driver(&mut self, lease: Lease, now: Instant) {
+        self.claiming = None;
+        let Some(running) = self.committed.running_turn().filter(|t| t.lease.id == lease.id) else { return };
+        let Some(room) = self.to_self.upgrade() else { return };
+        let cancelled = CancellationToken::new();
+        let handle = TurnHandle::new(lease.id, room, cancelled.clone());
+        self.live = Some(LiveTurn::new(self.id, running.turn, running.answer, lease, cancelled, now));
+        let people: Vec<_> = self.committed.participants().cloned().collect();
+        let find = |id: ParticipantId| people.iter().find(|p| p.id == id).cloned();
+        let (Some(assistant), Some(requester)) = (find(running.assistant), find(running.requester)) else { return };
+        let work = TurnWork {
+            session: self.id,
+            turn: running.turn,
+            attempt: running.attempt,
+            title: self.committed.info().title,
+            driver: running.driver.clone(),
+            assistant,
+            requester,
+            people,
+            transcript: Vec::new(),
+            handle,
+        };
+        let (views, drivers, question) = (Arc::clone(&self.views), self.shared.drivers.clone(), running.message);
+        let session = self.id;
+        tokio::spawn(async move {
+            let mut work = work;
+            match views.view(StreamSet::EMPTY.with(Stream::Main)).await {
+                Ok(view) => work.transcript = transcript(&view, &work.people, question),
+                Err(error) => {
+                    tracing::error!(session.id = %session, %error, "the conversation could not be read for a turn");
+                    let detail = "The conversation could not be read. Ask again.";
+                    return work.handle.fail("unavailable", detail, Default::default()).await;
+                }
+            }
+            work.people.retain(|p| p.membership == Membership::Joined);
+            if let Err(unsent) = drivers.send(work).await {
+                let detail = "No assistant runs in this process.";
+                unsent.0.handle.fail("no_driver", detail, Default::default()).await;
+            }
+        });
+    }
+
+    /// Counts who is connected, for lists of sessions.
+    pub(crate) fn count_online(&mut self) {
+        self.online.store(self.presence.online().len(), std::sync::atomic::Ordering::Relaxed);
+        if self.fanout.is_empty() {
+            self.idle_since = Instant::now();
+        }
+    }
+
+    /// Writes a state snapshot when the tail outweighs the last one, or whenever there is a tail and `last` is set.
+    pub(crate) async fn write_snapshots(&mut self, last: bool) {
+        let due = self.snapshot_events >= self.shared.config.snapshot_after || (last && self.snapshot_events > 0);
+        if !due || self.snapshot_rev == self.rev {
+            return;
+        }
+        let bytes = self.committed.to_snapshot().into();
+        let format = roundtable_core::Session::SNAPSHOT_FORMAT;
+        let snapshot = StateSnapshot { session: self.id, format, rev: self.rev, bytes };
+        (self.snapshot_rev, self.snapshot_events) = (self.rev, 0);
+        let (store, views, session) = (Arc::clone(&self.shared.store), Arc::clone(&self.views), self.id);
+        let (streams, heads): (StreamSet, [Seq; 4]) =
+            ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
+        let write = async move {
+            let state = store.put_state(snapshot).await;
+            let view = views.head(streams, heads).await.map(drop);
+            if let Err(error) = state.and(view) {
+                tracing::warn!(session.id = %session, %error, "a snapshot could not be written; the log is whole");
+            }
+        };
+        if last {
+            write.await;
+        } else {
+            tokio::spawn(write);
+        }
+    }
+}
+
+/// Why somebody's rights are others now.
+fn reason(bodies: &[EventBody], participant: Option<ParticipantId>) -> &'static str {
+    bodies
+        .iter()
+        .rev()
+        .find_map(|body| match body {
+            EventBody::ParticipantRemoved(data) if Some(data.participant) == participant => Some("removed"),
+            EventBody::ParticipantLeft(data) if Some(data.participant) == participant => Some("left"),
+            EventBody::ParticipantRoleChanged(data) if Some(data.participant) == participant => Some("role_changed"),
+            EventBody::SessionSettingsChanged(_) => Some("settings_changed"),
+            _ => None,
+        })
+        .unwrap_or("rights_changed")
+}
+
+/// Returns what was said in `main`, for a driver. The view was folded from that stream alone.
+fn transcript(
+    view: &roundtable_protocol::View,
+    people: &[roundtable_protocol::model::Participant],
+    question: roundtable_protocol::MessageId,
+) -> Vec<TranscriptMessage> {
+    let messages = view.streams.get(&Stream::Main).map_or(&[][..], |s| &s.messages);
+    messages
+        .iter()
+        .filter(|m| !m.redacted && !m.text.is_empty())
+        .map(|m| TranscriptMessage {
+            id: m.id,
+            author: m.author.participant().and_then(|id| people.iter().find(|p| p.id == id)).cloned(),
+            at: m.at,
+            text: m.text.clone(),
+            answer: m.answer.is_some(),
+            asks: m.id == question,
+        })
+        .collect()
+}

@@ -1,0 +1,190 @@
+//! After an append: the committed state takes it over, or the batch is decided again.
+
+use roundtable_core::Caller;
+use roundtable_protocol::frame::{Accepted, ErrorFrame, ServerFrame};
+use roundtable_protocol::{Code, EventBody, Problem, Rev, SessionId};
+use roundtable_store::{AppendError, Appended, StoreError};
+use tokio::time::{Duration, Instant};
+use uuid::Uuid;
+
+use super::batch::{Batch, Outcome};
+use super::{Queued, Receipt, Reply, Room, load};
+use crate::fanout::OutEvent;
+use crate::frame::Frame;
+
+/// How long the server's own commands wait after the store has refused.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait between two attempts to learn what became of a commit.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// How many events are read at once while catching up.
+const CHUNK: usize = 2_000;
+
+impl Room {
+    /// Takes the outcome of an append over.
+    pub(crate) async fn settle(&mut self, batch: Batch, outcome: Result<Appended, AppendError>) {
+        match outcome {
+            Ok(Appended { rev }) => self.committed(batch, rev).await,
+            Err(AppendError::RightsMoved { actual }) => {
+                self.grants.moved(actual);
+                self.decide_again(batch, |_| false);
+            }
+            Err(AppendError::Duplicate { id, .. }) => self.decide_again(batch, |key| key == id.0),
+            Err(AppendError::Conflict { .. }) => {
+                self.catch_up().await;
+                self.decide_again(batch, |_| true);
+            }
+            Err(AppendError::Unknown(why)) => {
+                tracing::warn!(session.id = %self.id, why, "the outcome of a commit is unknown; reading back");
+                self.catch_up().await;
+                self.decide_again(batch, |_| true);
+            }
+            Err(AppendError::Full) => self.refused_by_store(batch, Code::StorageFull),
+            Err(AppendError::Unavailable(why)) => {
+                tracing::warn!(session.id = %self.id, why, "the store refuses to write");
+                self.refused_by_store(batch, Code::Unavailable);
+            }
+        }
+    }
+
+    async fn committed(&mut self, mut batch: Batch, rev: Rev) {
+        self.rev = rev;
+        let roles_before = self.committed.roles_rev();
+        for prepared in &batch.events {
+            self.committed.apply(&prepared.event);
+        }
+        debug_assert_eq!(self.committed.heads(), self.pending.heads(), "pending and committed fold the same events");
+        self.snapshot_events += batch.events.len() as u64;
+        for (queued, outcome) in &batch.items {
+            if let Outcome::Done(receipt) = outcome {
+                self.recent.put(queued.envelope.key, queued.fingerprint, *receipt);
+            }
+        }
+        let out: Vec<OutEvent> = batch.events.iter().map(super::batch::Prepared::to_out).collect();
+        let bodies: Vec<EventBody> = batch.events.drain(..).map(|p| p.event.body).collect();
+        if !batch.redactions.is_empty() {
+            self.views.forget().await;
+        }
+        self.answer(batch.items);
+        self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
+        self.owe();
+        self.write_snapshots(false).await;
+    }
+
+    /// Answers the commands of a batch, in order.
+    pub(crate) fn answer(&self, items: Vec<(Queued, Outcome)>) {
+        for (queued, outcome) in items {
+            self.gate(&queued, &outcome);
+            answer(self.id, queued, outcome);
+        }
+    }
+
+    /// Puts a batch back in front of what waits, to be decided on a fresh pending state. Commands whose key `look_up`
+    /// names are looked up in the log first.
+    fn decide_again(&mut self, batch: Batch, look_up: impl Fn(Uuid) -> bool) {
+        self.pending = self.committed.clone();
+        let first = batch.first_event;
+        for (mut queued, _) in batch.items.into_iter().rev() {
+            queued.attempts += 1;
+            queued.envelope.retry |= look_up(queued.envelope.key) || first == Some(queued.envelope.key);
+            self.queue.push_front(queued);
+        }
+    }
+
+    fn refused_by_store(&mut self, batch: Batch, code: Code) {
+        self.pending = self.committed.clone();
+        self.pause_until = Some(Instant::now() + PAUSE);
+        let (own, callers): (Vec<_>, Vec<_>) = batch.items.into_iter().partition(|(q, _)| q.caller == Caller::System);
+        for (queued, _) in own.into_iter().rev() {
+            if matches!(queued.reply, Reply::Nobody) {
+                self.queue.push_front(queued);
+            } else {
+                answer(self.id, queued, Outcome::Refused(Problem::new(code).retry_after_ms(1_000)));
+            }
+        }
+        let refuse = |(queued, outcome)| match outcome {
+            // What was known before this batch stays true.
+            Outcome::Done(receipt @ Receipt { duplicate: true, .. }) if !is_in(&receipt, self) => {
+                (queued, Outcome::Done(receipt))
+            }
+            _ => (queued, Outcome::Refused(Problem::new(code).retry_after_ms(1_000))),
+        };
+        let items = callers.into_iter().map(refuse).collect();
+        self.answer(items);
+    }
+
+    /// Reads commits that this room has not made, or does not know that it has made, and publishes them.
+    pub(crate) async fn catch_up(&mut self) {
+        loop {
+            match self.read_missed().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(session.id = %self.id, %error, "cannot read back yet");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn read_missed(&mut self) -> Result<(), StoreError> {
+        if let Some(head) = self.shared.store.head(self.id).await? {
+            self.grants.moved(head.rights_epoch);
+        }
+        loop {
+            let events = self.shared.store.read_commits(self.id, self.rev, CHUNK).await?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            let roles_before = self.committed.roles_rev();
+            let (mut out, mut bodies) = (Vec::new(), Vec::new());
+            for stored in &events {
+                match load::fold(&mut self.committed, stored) {
+                    Ok(event) => bodies.push(event.body),
+                    Err(code) => {
+                        self.broken = Some(code);
+                        return Ok(());
+                    }
+                }
+                self.rev = stored.rev;
+                let wire = crate::joins::wire(stored).into();
+                out.push(OutEvent { stream: stored.stream, seq: stored.seq, wire });
+            }
+            self.views.forget().await;
+            self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
+        }
+    }
+}
+
+/// Whether a receipt rests on an event that is not committed: it was accepted earlier in a batch that failed.
+fn is_in(receipt: &Receipt, room: &Room) -> bool {
+    receipt.seq > room.committed.heads()[receipt.stream as usize]
+}
+
+/// Gives a command its answer.
+pub(crate) fn answer(session_id: SessionId, queued: Queued, outcome: Outcome) {
+    match queued.reply {
+        Reply::Waiter(waiter) => {
+            // A caller that has gone does not want the answer.
+            let _ = waiter.send(match outcome {
+                Outcome::Done(receipt) => Ok(receipt),
+                Outcome::Refused(problem) => Err(problem),
+            });
+        }
+        Reply::Connection { outbox, re, .. } => {
+            outbox.answered(session_id);
+            outbox.push(Frame::encode(&match outcome {
+                Outcome::Done(Receipt { stream, seq, id, duplicate }) => {
+                    ServerFrame::Ok(Accepted { re, session_id, stream, seq, id, duplicate })
+                }
+                Outcome::Refused(problem) => {
+                    ServerFrame::Error(ErrorFrame { re: Some(re), session_id: Some(session_id), problem })
+                }
+            }));
+        }
+        Reply::Nobody => {
+            if let Outcome::Refused(problem) = outcome {
+                tracing::debug!(session.id = %session_id, command = queued.envelope.command.name(), code = problem.code.name(),
+                    "the server's own command was refused");
+            }
+        }
+    }
+}

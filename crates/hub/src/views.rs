@@ -1,0 +1,199 @@
+//! View snapshots and pages, made off the room's task.
+//!
+//! Owns: the head of the view for each set of streams and the pages of folded messages, in memory and in the store.
+//! Must not know: who may read what. Invariant: nothing here is made anew for each joiner; a head is as old as its
+//! `at` says, and the events after it are read from the log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::read::DeflateDecoder;
+use roundtable_core::session::PageSpan;
+use roundtable_protocol::event::BodyError;
+use roundtable_protocol::frame::{HEAD_MESSAGES, PAGE_MESSAGES, ServerFrame, Snapshot};
+use roundtable_protocol::view::{Page, StreamView};
+use roundtable_protocol::{Event, Rev, Seq, SessionId, Stream, StreamSet, View};
+use roundtable_store::{Store, StoreError, StoredEvent, ViewKey, ViewSnapshot};
+use tokio::sync::Mutex;
+
+use crate::frame::{Frame, deflate};
+
+/// How many events after a head are replayed rather than folded in.
+const FOLD_AFTER: u64 = 256;
+/// How many events are read at once while folding.
+const CHUNK: usize = 2_000;
+
+/// The views of one session.
+pub(crate) struct Views {
+    session: SessionId,
+    store: Arc<dyn Store>,
+    heads: Mutex<HashMap<StreamSet, Head>>,
+}
+
+/// The head of the view for one set of streams.
+#[derive(Clone)]
+pub(crate) struct Head {
+    rev: Rev,
+    /// The seq of each stream that is folded in.
+    pub(crate) at: BTreeMap<Stream, Seq>,
+    /// The frame that carries it.
+    pub(crate) frame: Frame,
+}
+
+impl Views {
+    pub(crate) fn new(session: SessionId, store: Arc<dyn Store>) -> Self {
+        Self { session, store, heads: Mutex::default() }
+    }
+
+    /// Returns a head for readers of `streams` that is at most [`FOLD_AFTER`] events older than `now`.
+    pub(crate) async fn head(&self, streams: StreamSet, now: [Seq; 4]) -> Result<Head, StoreError> {
+        let mut heads = self.heads.lock().await;
+        let known = match heads.get(&streams) {
+            Some(head) => Some(head.clone()),
+            None => self.stored(streams).await?,
+        };
+        let head = match known {
+            Some(head) if age(&head.at, streams, now) <= FOLD_AFTER => head,
+            old => self.make(streams, old).await?.0,
+        };
+        heads.insert(streams, head.clone());
+        Ok(head)
+    }
+
+    /// Returns the view of `streams` with everything folded in that is in the log now.
+    pub(crate) async fn view(&self, streams: StreamSet) -> Result<View, StoreError> {
+        let mut heads = self.heads.lock().await;
+        let old = match heads.get(&streams) {
+            Some(head) => Some(head.clone()),
+            None => self.stored(streams).await?,
+        };
+        let (head, view) = self.make(streams, old).await?;
+        heads.insert(streams, head);
+        Ok(view)
+    }
+
+    /// Forgets everything at hand: text has been erased, and the store has dropped its copies.
+    pub(crate) async fn forget(&self) {
+        self.heads.lock().await.clear();
+    }
+
+    /// Returns a page of folded messages.
+    pub(crate) async fn page(&self, stream: Stream, page: u64, span: PageSpan, full: bool) -> Result<Page, StoreError> {
+        let key = ViewKey::Page(stream, page);
+        if let Some(kept) = self.store.view(self.session, key).await?
+            && let Some(kept) = inflate(&kept.bytes).and_then(|json| serde_json::from_slice::<Page>(&json).ok())
+            && kept.at >= span.changed
+        {
+            return Ok(kept);
+        }
+        let made = self.make_page(stream, page, span).await?;
+        if full {
+            let json = serde_json::to_vec(&made).expect("a page serialises: string keys, no failing parts");
+            let snapshot = ViewSnapshot { rev: Rev::ZERO, bytes: deflate(&[], &json) };
+            self.store.put_view(self.session, key, snapshot).await?;
+        }
+        Ok(made)
+    }
+
+    async fn make_page(&self, stream: Stream, page: u64, span: PageSpan) -> Result<Page, StoreError> {
+        let mut view = View::default();
+        let mut at = Seq(span.first.0 - 1);
+        let empty = StreamView { head: at, count: page * PAGE_MESSAGES, messages: Vec::new() };
+        view.streams.insert(stream, empty);
+        while at < span.changed {
+            let events = self.store.read(self.session, stream, at, CHUNK, usize::MAX).await?;
+            if events.is_empty() {
+                break;
+            }
+            for event in events.iter().take_while(|e| e.seq <= span.changed) {
+                fold(&mut view, event);
+            }
+            at = events.last().map_or(span.changed, |e| e.seq).min(span.changed);
+            if let Some(of) = view.streams.get_mut(&stream) {
+                of.messages.truncate(usize::try_from(PAGE_MESSAGES).unwrap_or(usize::MAX));
+            }
+        }
+        let messages = view.page(stream, page).map_or_else(Vec::new, |p| p.messages);
+        Ok(Page { stream, page, at: span.changed, messages })
+    }
+
+    /// Folds everything after `old` in and keeps the result, in the store too.
+    async fn make(&self, streams: StreamSet, old: Option<Head>) -> Result<(Head, View), StoreError> {
+        let (mut view, mut rev) = match old.as_ref().and_then(|head| head.view().map(|view| (view, head.rev))) {
+            Some(known) => known,
+            None => (View::default(), Rev::ZERO),
+        };
+        let before = rev;
+        loop {
+            let events = self.store.read_commits(self.session, rev, CHUNK).await?;
+            let Some(last) = events.last() else { break };
+            rev = last.rev;
+            for event in events.iter().filter(|e| streams.contains(e.stream)) {
+                fold(&mut view, event);
+            }
+            view = view.to_head(streams);
+        }
+        for stream in streams.iter() {
+            view.streams.entry(stream).or_default();
+        }
+        debug_assert!(view.streams.values().all(|s| s.messages.len() <= HEAD_MESSAGES), "heads are trimmed");
+        if let Some(old) = old.filter(|_| rev == before && rev > Rev::ZERO) {
+            return Ok((old, view));
+        }
+        let head = Head::new(self.session, rev, view.clone());
+        self.keep(streams, &head).await?;
+        Ok((head, view))
+    }
+
+    async fn stored(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
+        let Some(kept) = self.store.view(self.session, ViewKey::Head(streams)).await? else { return Ok(None) };
+        let view = inflate(&kept.bytes).and_then(|json| serde_json::from_slice::<View>(&json).ok());
+        Ok(view.map(|view| Head::new(self.session, kept.rev, view)))
+    }
+
+    async fn keep(&self, streams: StreamSet, head: &Head) -> Result<(), StoreError> {
+        let Some(view) = head.view() else { return Ok(()) };
+        let json = serde_json::to_vec(&view).expect("a view serialises: string keys, no failing parts");
+        let snapshot = ViewSnapshot { rev: head.rev, bytes: deflate(&[], &json) };
+        self.store.put_view(self.session, ViewKey::Head(streams), snapshot).await
+    }
+}
+
+impl Head {
+    fn new(session_id: SessionId, rev: Rev, view: View) -> Self {
+        let at: BTreeMap<_, _> = view.streams.iter().map(|(stream, v)| (*stream, v.head)).collect();
+        let frame = Frame::encode(&ServerFrame::Snapshot(Snapshot { session_id, at: at.clone(), head: view }));
+        Self { rev, at, frame }
+    }
+
+    fn view(&self) -> Option<View> {
+        match serde_json::from_slice(self.frame.text()) {
+            Ok(ServerFrame::Snapshot(snapshot)) => Some(snapshot.head),
+            _ => None,
+        }
+    }
+}
+
+fn age(at: &BTreeMap<Stream, Seq>, streams: StreamSet, now: [Seq; 4]) -> u64 {
+    streams.iter().map(|s| now[s as usize].0.saturating_sub(at.get(&s).map_or(0, |seq| seq.0))).sum()
+}
+
+/// Folds a stored event in; one that this version does not know only counts.
+fn fold(view: &mut View, event: &StoredEvent) {
+    match Event::from_stored(event.stream, event.seq, &event.header, &event.body) {
+        Ok(event) => view.apply(&event),
+        Err(BodyError::UnknownKind(_)) => view.skip(event.stream, event.seq),
+        Err(error) => {
+            tracing::error!(stream = %event.stream, seq = event.seq.0, %error, "a stored event cannot be read");
+            view.skip(event.stream, event.seq);
+        }
+    }
+}
+
+fn inflate(bytes: &Bytes) -> Option<Vec<u8>> {
+    let mut json = Vec::new();
+    DeflateDecoder::new(bytes.as_ref()).read_to_end(&mut json).ok()?;
+    Some(json)
+}

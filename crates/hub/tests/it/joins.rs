@@ -1,0 +1,151 @@
+//! Joining, resuming, lagging.
+
+use std::sync::Arc;
+
+use roundtable_hub::{Outbox, clock};
+use roundtable_protocol::frame::{After, StartMode, StreamPosition};
+use roundtable_protocol::{ConnectionId, Epoch, Event, Role, Seq, ServerFrame, SessionId, Stream, UserId};
+
+use crate::support::{House, Reader, assert_consecutive, nothing};
+
+const MAIN: Stream = Stream::Main;
+
+async fn fill(house: &House, session: SessionId, who: UserId, from: u64, to: u64) {
+    for i in from..to {
+        house.post(session, who, MAIN, &format!("line {i}")).await.expect("posted");
+    }
+}
+
+async fn mode(reader: &mut Reader) -> StartMode {
+    match reader.until(|f| matches!(f, ServerFrame::Subscribed(_))).await {
+        ServerFrame::Subscribed(s) => s.streams[0].mode,
+        _ => unreachable!("a subscribed frame was waited for"),
+    }
+}
+
+fn after(event: &Event, epoch: Option<Epoch>) -> StreamPosition {
+    let after = Some(After { seq: event.seq, id: Some(event.header.id) });
+    StreamPosition { stream: event.stream, epoch, after }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_reader_gets_just_what_it_has_missed() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let mut first = house.reader(session, ana, &[MAIN]).await;
+    fill(&house, session, ana, 0, 10).await;
+    first.until_text("line 9").await;
+    house.manager.disconnected(&first.outbox);
+    fill(&house, session, ana, 10, 20).await;
+    let last = first.events(MAIN).pop().expect("events");
+    let mut second = house.reader_from(session, ana, vec![after(&last, None)]).await;
+    second.until_text("line 19").await;
+    assert_eq!(mode(&mut second).await, StartMode::Replay);
+    assert_consecutive(&second.seqs(MAIN), last.seq);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_of_a_long_session_gets_head_and_tail_without_a_hole() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 700).await;
+    let mut reader = house.reader(session, ana, &[MAIN, Stream::Side]).await;
+    assert_eq!(mode(&mut reader).await, StartMode::Snapshot);
+    fill(&house, session, ana, 700, 705).await;
+    reader.until_text("line 704").await;
+    let snapshot = reader.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    let ServerFrame::Snapshot(snapshot) = snapshot else { unreachable!("a snapshot was waited for") };
+    let mut view = snapshot.head;
+    assert_eq!(view.streams[&MAIN].messages.len(), 100);
+    assert_eq!(view.head(MAIN), snapshot.at[&MAIN]);
+    assert_consecutive(&reader.seqs(MAIN), snapshot.at[&MAIN]);
+    reader.events(MAIN).iter().for_each(|e| view.apply(e));
+    assert_eq!(view.streams[&MAIN].count, 705);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_another_history_is_reset() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 3).await;
+    let ahead = StreamPosition { stream: MAIN, epoch: None, after: Some(After { seq: Seq(99), id: None }) };
+    let foreign = StreamPosition {
+        stream: MAIN,
+        epoch: Some(Epoch("other".to_owned())),
+        after: Some(After { seq: Seq(1), id: None }),
+    };
+    let forged = StreamPosition {
+        stream: MAIN,
+        epoch: None,
+        after: Some(After { seq: Seq(2), id: Some(roundtable_protocol::EventId(clock::new_key())) }),
+    };
+    for (position, why) in [(ahead, "ahead_of_head"), (foreign, "epoch_changed"), (forged, "other_history")] {
+        let mut reader = house.reader_from(session, ana, vec![position]).await;
+        let reset = reader.until(|f| matches!(f, ServerFrame::Reset(_))).await;
+        assert!(matches!(reset, ServerFrame::Reset(r) if r.reason == why), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_keep_up_is_told_where_to_go_on() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let mut slow = house.reader(session, ana, &[MAIN]).await;
+    slow.until(|f| matches!(f, ServerFrame::Events(_))).await;
+    let mut quick = house.reader(session, ana, &[MAIN]).await;
+    let text = "x".repeat(60_000);
+    for i in 0..40 {
+        house.post(session, ana, MAIN, &text).await.expect("posted");
+        house.post(session, ana, MAIN, &format!("mark {i}")).await.expect("posted");
+        quick.until_text(&format!("mark {i}")).await;
+    }
+    let lagging = slow.until(|f| matches!(f, ServerFrame::Lagging(_))).await;
+    let ServerFrame::Lagging(lagging) = lagging else { unreachable!("lagging was waited for") };
+    let had = slow.seqs(MAIN).last().copied().unwrap_or(0);
+    assert_consecutive(&slow.seqs(MAIN), Seq::ZERO);
+    assert_eq!(lagging.after, Seq(had), "nothing between what it has and where it goes on");
+    assert_consecutive(&quick.seqs(MAIN), Seq::ZERO);
+    let resumed = StreamPosition { stream: MAIN, epoch: None, after: Some(After { seq: Seq(had), id: None }) };
+    house.subscribe(&slow, session, ana, vec![resumed]).await.expect("subscribed again");
+    slow.until_text("mark 39").await;
+    assert_consecutive(&slow.seqs(MAIN), Seq::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_hold_the_folded_messages_of_long_ago() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 600).await;
+    for (page, messages) in [(0, 256), (1, 256), (2, 88)] {
+        let got = house.manager.page(session, ana, MAIN, page).await.expect("a page");
+        assert_eq!(got.messages.len(), messages);
+        assert_eq!(got.messages[0].text, format!("line {}", page * 256));
+    }
+    assert!(house.manager.page(session, ana, MAIN, 3).await.is_err());
+    let first = house.manager.page(session, ana, MAIN, 0).await.expect("a page").messages[7].id;
+    let edit = roundtable_protocol::command::MessageEdit { message: first, text: "better".to_owned() };
+    house.give(session, ana, roundtable_protocol::Command::MessageEdit(edit)).await.expect("edited");
+    let page = house.manager.page(session, ana, MAIN, 0).await.expect("a page");
+    assert_eq!(page.messages[7].text, "better", "a kept page is not older than the last change of its messages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_is_told_and_ends_fifteen_seconds_after_the_last_connection() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let (ben, participant) = house.person(session, "Ben", Role::Collaborator).await;
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let gone = Reader { outbox: Outbox::new(ConnectionId(clock::new_key())), frames: Vec::new() };
+    house.subscribe(&gone, session, ben, vec![nothing(MAIN)]).await.expect("subscribed");
+    let shows = |frame: &ServerFrame, status: &str| match frame {
+        ServerFrame::Ephemeral(e) => {
+            e.items.iter().any(|i| i.participant_id == participant.id && i.data["status"] == status)
+        }
+        _ => false,
+    };
+    reader.until(|f| shows(f, "active")).await;
+    assert_eq!(Arc::strong_count(&gone.outbox), 2);
+    house.manager.disconnected(&gone.outbox);
+    let left = house.manager.participants(session, ana).await.expect("a list");
+    assert!(left.iter().any(|(p, _)| p.id == participant.id), "membership outlasts the connection");
+}

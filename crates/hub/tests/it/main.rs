@@ -1,0 +1,9 @@
+//! Rules of rooms, stated against the public [`SessionManager`](roundtable_hub::SessionManager) over the memory store.
+
+mod commands;
+mod faults;
+mod joins;
+mod life;
+mod rights;
+mod support;
+mod turns;
