@@ -122,7 +122,8 @@ describe('the page', () => {
     await ana.page.reload();
     await ana.isLive();
     expect((await ana.texts()).length).toBe(100);
-    await ana.page.getByRole('button', { name: 'Show older messages' }).click();
+    await ana.page.getByRole('button', { name: 'Show older messages' }).waitFor();
+    await ana.page.getByRole('region', { name: 'Conversation' }).evaluate((region) => (region.scrollTop = 0));
     await eventually(async () => (await ana.texts()).length).toBe(300);
     expect(new Set(await ana.texts()).size).toBe(300);
     expect(await ana.page.getByRole('button', { name: 'Show older messages' }).count()).toBe(0);
