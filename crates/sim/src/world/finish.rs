@@ -1,0 +1,135 @@
+//! The end of a run: wait for quiet, then compare everything with everything.
+
+use roundtable_client::Status;
+use roundtable_core::Session;
+use roundtable_protocol::ids::{Stream, StreamSet};
+use roundtable_protocol::view::View;
+
+use super::World;
+use crate::grants;
+use crate::person::Person;
+
+/// How long after chaos everybody must be up to date: the longest backoff, the watchdog, a lease and the head's
+/// check, one after another, and then some. Unit: milliseconds.
+pub(super) const PATIENCE_MS: u64 = 240_000;
+
+impl World {
+    /// Returns whether nothing more will happen by itself.
+    pub(super) fn is_quiet(&self) -> bool {
+        let Some(server) = &self.server else { return false };
+        server.is_idle()
+            && server.session().running_turn().is_none()
+            && self.people.iter().all(|person| self.why_not_quiet(person).is_none())
+    }
+
+    /// Returns what a client still waits for.
+    fn why_not_quiet(&self, person: &Person) -> Option<String> {
+        let server = self.server.as_ref()?;
+        let streams = grants::grant(server.session(), person.user).streams;
+        let sync = person.machine.session(self.session);
+        if person.machine.status() != Status::Ready {
+            return Some(format!("is {:?}", person.machine.status()));
+        }
+        let unanswered = sync.map_or(0, |s| s.unanswered());
+        if unanswered > 0 {
+            return Some(format!("has {unanswered} commands without an answer"));
+        }
+        if person.refused && !streams.is_empty() {
+            return Some("was refused and is let in again".to_owned());
+        }
+        Stream::ALL.into_iter().find_map(|stream| {
+            let held = sync.and_then(|s| s.position(stream));
+            let wanted = streams.contains(stream).then(|| server.view().head(stream));
+            (held != wanted).then(|| format!("holds {stream} up to {held:?}, the server {wanted:?}"))
+        })
+    }
+
+    /// Compares the log, the server, a checkpoint and every client.
+    pub(super) fn finish(&mut self) {
+        if self.checks.violation.is_some() {
+            return;
+        }
+        self.checks.finish(self.disk.log());
+        if !self.is_quiet() {
+            let why = self.people.iter().find_map(|p| Some(format!("client {} {}", p.index, self.why_not_quiet(p)?)));
+            let at = self.now;
+            self.checks.fail(|| format!("I8: no quiet at {at} ms: {}", why.unwrap_or_else(|| "the server".to_owned())));
+            return;
+        }
+        let Some(server) = &self.server else { return };
+        let view = self.disk.view();
+        let session = self.disk.session(self.session);
+        if *server.session() != session {
+            self.checks.fail(|| "I12: the server's state is not the fold of the log".to_owned());
+        }
+        if *server.view() != view {
+            let difference = difference(server.view(), &view);
+            self.checks.fail(|| format!("I12: the server's view is not the fold of the log: {difference}"));
+        }
+        if let Some((folded, checkpoint)) = self.checkpoint.take() {
+            self.compare_checkpoint(folded, checkpoint, &session);
+        }
+        for index in 0..self.people.len() {
+            let streams = grants::grant(&session, self.people[index].user).streams;
+            self.compare_client(index, &view, streams);
+        }
+    }
+
+    /// Replay from any point gives the same state.
+    fn compare_checkpoint(&mut self, folded: usize, mut checkpoint: Session, session: &Session) {
+        self.disk.log()[folded..].iter().for_each(|event| checkpoint.apply(event));
+        if checkpoint != *session {
+            self.checks.fail(|| format!("I12: the state from event {folded} on is not the state from the first on"));
+        }
+    }
+
+    /// What a client shows is the fold of the streams that it may read.
+    fn compare_client(&mut self, index: usize, whole: &View, streams: StreamSet) {
+        let held = self.people[index].machine.session(self.session).map(|s| s.view().clone()).unwrap_or_default();
+        let expected = if streams.is_empty() { View::default() } else { only(whole, streams) };
+        let (held, expected) = same_length(held, expected);
+        if held != expected {
+            let difference = difference(&held, &expected);
+            self.checks.fail(|| format!("I8: client {index} shows something else than the log: {difference}"));
+        }
+    }
+}
+
+fn only(whole: &View, streams: StreamSet) -> View {
+    let mut view = whole.clone();
+    view.streams.retain(|stream, _| streams.contains(*stream));
+    view
+}
+
+/// A snapshot brings the last messages only: compares as many as both have.
+fn same_length(mut held: View, mut expected: View) -> (View, View) {
+    held.streams.retain(|_, s| s.head.0 > 0);
+    expected.streams.retain(|_, s| s.head.0 > 0);
+    for (stream, theirs) in &mut expected.streams {
+        let Some(ours) = held.streams.get_mut(stream) else { continue };
+        let len = ours.messages.len().min(theirs.messages.len());
+        ours.messages.drain(..ours.messages.len() - len);
+        theirs.messages.drain(..theirs.messages.len() - len);
+    }
+    (held, expected)
+}
+
+/// Says where two views part, in one line.
+fn difference(one: &View, other: &View) -> String {
+    for (stream, a) in &one.streams {
+        let Some(b) = other.streams.get(stream) else { return format!("{stream} should not be there") };
+        if let Some((a, b)) = a.messages.iter().zip(&b.messages).find(|(a, b)| a != b) {
+            return format!("{stream}: {a:?} is not {b:?}");
+        }
+        if (a.head, a.count, a.messages.len()) != (b.head, b.count, b.messages.len()) {
+            return format!("{stream}: head {} count {} is not head {} count {}", a.head, a.count, b.head, b.count);
+        }
+    }
+    if one.turns != other.turns {
+        return format!("turns: {:?} is not {:?}", one.turns, other.turns);
+    }
+    if one.participants != other.participants {
+        return format!("participants: {:?} is not {:?}", one.participants, other.participants);
+    }
+    format!("session {:?} is not {:?}, or a stream is missing", one.session, other.session)
+}
