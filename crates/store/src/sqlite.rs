@@ -122,8 +122,6 @@ impl SqliteStore {
         let path = folder.join(FILE);
         let mut conn = Connection::open(&path)?;
         schema::prepare_writer(&mut conn, options.max_page_count)?;
-        // A server that died between a redaction and emptying the log leaves that to the next one.
-        writer::forget_log(&conn, BUSY)?;
         compact::compact_if_worth_it(&conn)?;
         let (queue, thread) =
             writer::start(conn, lock).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;

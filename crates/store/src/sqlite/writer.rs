@@ -34,6 +34,8 @@ const ERASE_WITHIN: Duration = Duration::from_secs(5);
 const ERASE_ATTEMPT: Duration = Duration::from_millis(25);
 /// The pause between two attempts while nothing else is to be written.
 const ERASE_PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two attempts when nobody waits for the answer any more.
+const ERASE_PAUSE_LATE: Duration = Duration::from_secs(1);
 
 type AppendAnswer = Result<Appended, AppendError>;
 
@@ -91,10 +93,14 @@ where
 }
 
 /// Starts the writer. It ends when every sender is gone and the queue is empty; the folder is free after that.
+///
+/// A server that died between a redaction and emptying the log on the disk leaves that to the next one, so it begins
+/// there.
 pub(super) fn start(conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let (sender, queue) = mpsc::channel(QUEUE);
-    let writer =
-        Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures: None };
+    let erasures = Some(Erasures::new());
+    let mut writer = Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures };
+    writer.erase();
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
         writer.run();
         drop(lock);
@@ -116,7 +122,16 @@ struct Writer {
 /// Commits that erased something and the answers that wait until the log on the disk has forgotten it.
 struct Erasures {
     since: Instant,
+    last_try: Option<Instant>,
     answers: Vec<Box<dyn FnOnce() + Send>>,
+    /// The answers were given without waiting any longer.
+    is_late: bool,
+}
+
+impl Erasures {
+    fn new() -> Self {
+        Self { since: Instant::now(), last_try: None, answers: Vec::new(), is_late: false }
+    }
 }
 
 /// What became of one job in a transaction that was committed.
@@ -153,7 +168,8 @@ impl Writer {
             }
             self.erase();
         }
-        while self.erasures.as_ref().is_some_and(|erasures| erasures.since.elapsed() < ERASE_WITHIN) {
+        while self.erasures.as_ref().is_some_and(|erasures| !erasures.answers.is_empty()) {
+            std::thread::sleep(ERASE_PAUSE);
             self.erase();
         }
         self.settle();
@@ -302,7 +318,7 @@ impl Writer {
                 (Job::Write(write), _) => Box::new(move || write.answer(Ok(()))),
                 (Job::Append(..) | Job::Compact(_), _) => unreachable!("appends have an answer; compactions are apart"),
             };
-            let erasures = self.erasures.get_or_insert_with(|| Erasures { since: Instant::now(), answers: Vec::new() });
+            let erasures = self.erasures.get_or_insert_with(Erasures::new);
             if erasures.answers.is_empty() {
                 erasures.since = Instant::now();
             }
@@ -313,25 +329,29 @@ impl Writer {
     /// Tries to make the log on the disk forget what was erased, then answers those who wait for it.
     fn erase(&mut self) {
         let Some(erasures) = &mut self.erasures else { return };
-        let is_done = forget_log(&self.conn, ERASE_ATTEMPT).unwrap_or_else(|error| {
-            tracing::warn!(%error, "failed to empty the log on the disk; trying again");
-            false
-        });
-        if !is_done && (erasures.since.elapsed() < ERASE_WITHIN || erasures.answers.is_empty()) {
+        let is_awaited = !erasures.answers.is_empty();
+        if !is_awaited && erasures.last_try.is_some_and(|last| last.elapsed() < ERASE_PAUSE_LATE) {
             return;
         }
-        if !is_done {
-            tracing::warn!("erased text is still in the log on the disk, because somebody reads it; trying again");
+        erasures.last_try = Some(Instant::now());
+        let outcome = forget_log(&self.conn, ERASE_ATTEMPT);
+        if matches!(outcome, Ok(true)) {
+            let answers = self.erasures.take().into_iter().flat_map(|erasures| erasures.answers);
+            return answers.for_each(|answer| answer());
+        }
+        if is_awaited && erasures.since.elapsed() < ERASE_WITHIN {
+            return;
+        }
+        if !std::mem::replace(&mut erasures.is_late, true) {
+            let reason = outcome.map_or_else(|e| e.to_string(), |_| "somebody is reading".to_owned());
+            tracing::warn!(reason, "erased text may still be in the log on the disk; trying on");
         }
         erasures.answers.drain(..).for_each(|answer| answer());
-        if is_done {
-            self.erasures = None;
-        }
     }
 }
 
 /// Moves the log into the database and empties it; false when a reader was in the way for longer than `wait`.
-pub(super) fn forget_log(conn: &Connection, wait: Duration) -> rusqlite::Result<bool> {
+fn forget_log(conn: &Connection, wait: Duration) -> rusqlite::Result<bool> {
     conn.busy_timeout(wait)?;
     let busy: rusqlite::Result<i64> =
         conn.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)").and_then(|mut s| s.query_row([], |row| row.get(0)));
