@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { fixtures } from '../testing/fixtures';
 import type { Page, SessionEvent, Stream, View } from './protocol';
-import { emptyView, fold, freshen, prefix, withDelta, withPage } from './view';
+import { emptyView, fold, freshen, KINDS, prefix, skip, withDelta, withPage } from './view';
 
 const ANA = '01900000-0000-7000-8000-0000000000a1';
 const GUIDE = '01900000-0000-7000-8000-0000000000a2';
@@ -29,6 +30,42 @@ const progressed = (seq: number, offset: number, text: string) =>
   event(seq, 'turn.progressed', { turn: id(100), message: id(102), offset, text, lease_until: '2026-11-20T10:01:00Z' });
 
 const textOf = (view: View | null) => view?.streams.main?.messages[0]?.text;
+
+interface Step {
+  event?: SessionEvent;
+  delta?: { message: string; offset: number; text: string };
+  taken?: boolean;
+  skip?: { stream: Stream; seq: number };
+  head?: Stream[];
+  view: View;
+}
+
+const recorded = fixtures<Step>('views');
+
+describe('the view and its twin', () => {
+  it.each(recorded)('$name', ({ lines }) => {
+    let view = emptyView();
+    for (const [i, step] of lines.entries()) {
+      const where = `line ${i + 1} ${step.event?.kind ?? ''}`;
+      // Heads are made by the server alone.
+      if (step.head) continue;
+      if (step.event) view = fold(view, step.event);
+      else if (step.skip) view = skip(view, step.skip.stream, step.skip.seq);
+      else if (step.delta) {
+        const grown = withDelta(view, step.delta.message, step.delta.offset, step.delta.text);
+        expect(grown !== null, where).toBe(step.taken);
+        view = grown ?? view;
+      } else throw new Error(`${where}: no step that is known`);
+      expect(view, where).toEqual(step.view);
+    }
+  });
+
+  it('meet every kind in some fixture', () => {
+    const met = new Set(recorded.flatMap(({ lines }) => lines.map((step) => step.event?.kind)));
+    expect(KINDS.filter((kind) => !met.has(kind))).toEqual([]);
+    expect([...met].filter((kind) => kind && !KINDS.includes(kind))).toEqual([]);
+  });
+});
 
 describe('the view', () => {
   it('never splits a surrogate pair', () => {
