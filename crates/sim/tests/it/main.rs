@@ -1,5 +1,5 @@
 //! The simulator's own tests: seeds without a fault hold, planted faults are found, a seed is a seed.
-
+mod fixtures;
 mod seeds;
 
 /// Every file beside this one is a module of this binary: one that is not listed would never run.
