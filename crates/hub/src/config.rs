@@ -4,8 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundtable_protocol::Timestamp;
+
+use crate::clock;
+
 /// Returns what an answer of a driver is labelled with, by the driver's name.
 pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Tells the time. Deadlines of sessions are moments, timers of rooms are not, so both must run at the same pace.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How rooms behave. The defaults are the product's.
 #[derive(Clone)]
@@ -38,6 +45,8 @@ pub struct HubConfig {
     pub snapshot_after: u64,
     /// What answers are labelled with.
     pub label: Label,
+    /// The clock.
+    pub now: Now,
 }
 
 impl Default for HubConfig {
@@ -57,6 +66,7 @@ impl Default for HubConfig {
             wake_every: Duration::from_secs(1),
             snapshot_after: 512,
             label: Arc::new(str::to_owned),
+            now: Arc::new(clock::now),
         }
     }
 }

@@ -18,13 +18,13 @@ use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn,
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
 use roundtable_protocol::view::Page;
 use roundtable_protocol::{
-    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
+    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream,
+    Timestamp, UserId,
 };
 use roundtable_store::{AppendError, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::clock;
 use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
@@ -157,7 +157,7 @@ impl SessionManager {
             }
             let rights_epoch = self.shared.store.rights_epoch(founding.project).await.map_err(unavailable)?;
             let grant = Grant::nothing(0, rights_epoch);
-            let cx = Context { now: clock::now(), caller: Caller::User(owner), grant: &grant, present: &[] };
+            let cx = Context { now: self.shared.now(), caller: Caller::User(owner), grant: &grant, present: &[] };
             let decision = Session::create(&cx, key, &founding)?;
             let mut state = Session::empty(session);
             decision.events.iter().for_each(|event| state.apply(event));
@@ -481,6 +481,11 @@ impl SessionManager {
 }
 
 impl Shared {
+    /// Returns the time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.config.now)()
+    }
+
     fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Handle>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -591,7 +596,7 @@ async fn wake(shared: std::sync::Weak<Shared>) {
         if shared.leaving.load(Ordering::SeqCst) {
             return;
         }
-        match shared.store.due(clock::now(), WAKE_AT_ONCE).await {
+        match shared.store.due(shared.now(), WAKE_AT_ONCE).await {
             Ok(due) => {
                 for session in due {
                     shared.hand_on(session, Input::Wake);

@@ -222,6 +222,19 @@ impl Outbox {
         Ok(order)
     }
 
+    /// Notes that the connection's owner refuses a command retryably before the hub sees it, so that later ones wait
+    /// until its key returns. Returns whether it is this one that is waited for; false: an earlier one is.
+    pub fn hold(&self, session: SessionId, key: Uuid) -> bool {
+        let order = self.submitted.fetch_add(1, Ordering::Relaxed);
+        let mut backlog = self.lock();
+        let s = backlog.subscription(session);
+        if s.gate.is_some_and(|gate| gate.key != key) {
+            return false;
+        }
+        s.gate = Some(Gate { order, key });
+        true
+    }
+
     /// Returns whether a command must wait because an earlier one was refused retryably.
     pub(crate) fn is_gated(&self, session: SessionId, order: u64) -> bool {
         self.lock().subscription(session).gate.is_some_and(|g| g.order < order)

@@ -255,9 +255,10 @@ impl Room {
         let now = Instant::now();
         let config = &self.shared.config;
         let far = now + Duration::from_secs(3600);
+        let wall_now = self.shared.now();
         let wall = |at: Option<roundtable_protocol::Timestamp>| {
             at.map(|at| {
-                let ms = at.as_millisecond().saturating_sub(clock::now().as_millisecond()).max(1);
+                let ms = at.as_millisecond().saturating_sub(wall_now.as_millisecond()).max(1);
                 now + Duration::from_millis(u64::try_from(ms).unwrap_or(1))
             })
         };

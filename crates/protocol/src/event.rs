@@ -10,7 +10,6 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::grant::Role;
@@ -139,6 +138,17 @@ macro_rules! kinds {
             pub fn parse(kind: &str, data: &str) -> Result<Self, BodyError> {
                 match kind {
                     $($kind => serde_json::from_str(data).map(Self::$variant).map_err(BodyError::Malformed),)*
+                    _ => Err(BodyError::UnknownKind(kind.to_owned())),
+                }
+            }
+
+            /// Reads the body of an event of `kind` from data that has been parsed already.
+            ///
+            /// # Errors
+            /// See [`EventBody::parse`].
+            pub fn from_value(kind: &str, data: serde_json::Value) -> Result<Self, BodyError> {
+                match kind {
+                    $($kind => serde_json::from_value(data).map(Self::$variant).map_err(BodyError::Malformed),)*
                     _ => Err(BodyError::UnknownKind(kind.to_owned())),
                 }
             }
@@ -598,10 +608,11 @@ impl<'de> Deserialize<'de> for Event {
             seen: Option<Seq>,
             #[serde(default)]
             causes: Vec<EventId>,
-            data: Box<RawValue>,
+            // Not a raw value: those cannot be read from inside a tagged frame.
+            data: serde_json::Value,
         }
         let w = Wire::deserialize(deserializer)?;
-        let body = EventBody::parse(&w.kind, w.data.get()).map_err(D::Error::custom)?;
+        let body = EventBody::from_value(&w.kind, w.data).map_err(D::Error::custom)?;
         let header = EventHeader {
             id: w.id,
             actor: w.actor,

@@ -8,7 +8,7 @@ use roundtable_core::{Caller, Context, Decision, Rejection, Session};
 use roundtable_protocol::command::{Envelope, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
-use roundtable_protocol::{Code, Command, Event, Problem, Rev, Role, Seq, Stream, Timestamp, UserId};
+use roundtable_protocol::{Code, Command, Event, ParticipantId, Problem, Rev, Role, Seq, Stream, Timestamp, UserId};
 use roundtable_store::{Commit, NewEvent};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Prepared>,
     pub(crate) redactions: Vec<(Stream, Seq)>,
     pub(crate) first_event: Option<Uuid>,
+    now: Timestamp,
+    present: Vec<ParticipantId>,
 }
 
 /// What came of a command, as soon as the commit is on the disk.
@@ -120,8 +122,14 @@ impl Room {
         self.record_before_stop();
         let n = self.queue.len().min(self.shared.config.batch);
         let taken: Vec<Queued> = self.queue.drain(..n).collect();
-        let mut batch =
-            Batch { items: Vec::with_capacity(n), events: Vec::new(), redactions: Vec::new(), first_event: None };
+        let mut batch = Batch {
+            items: Vec::with_capacity(n),
+            events: Vec::new(),
+            redactions: Vec::new(),
+            first_event: None,
+            now: self.shared.now(),
+            present: self.presence.online(),
+        };
         let mut accepted: HashMap<Uuid, (u64, Receipt)> = HashMap::new();
         if std::mem::take(&mut self.due) && self.broken.is_none() {
             self.decide_due(&mut batch);
@@ -206,7 +214,7 @@ impl Room {
         if let Some(code) = self.refuses(queued) {
             return Outcome::Refused(Problem::new(code).retry_after_ms(1_000));
         }
-        match self.decide_on_pending(queued) {
+        match self.decide_on_pending(queued, batch) {
             Ok(decision) => self.accept(queued, decision, batch),
             Err(rejection) => Outcome::Refused(rejection.into()),
         }
@@ -226,8 +234,7 @@ impl Room {
     /// Decides what the session's own deadlines ask for. Derived from the state, so a failed append forgets nothing.
     fn decide_due(&mut self, batch: &mut Batch) {
         let grant = self.grants.of(&self.pending, Caller::System, Subject::Rule);
-        let present = self.presence.online();
-        let cx = Context { now: clock::now(), caller: Caller::System, grant: &grant, present: &present };
+        let cx = Context { now: batch.now, caller: Caller::System, grant: &grant, present: &batch.present };
         let key = clock::new_key();
         let decision = self.pending.on_time(&cx, key);
         for event in decision.events {
@@ -237,14 +244,13 @@ impl Room {
         batch.redactions.extend(decision.redactions);
     }
 
-    fn decide_on_pending(&mut self, queued: &Queued) -> Result<Decision, Rejection> {
-        let present = self.presence.online();
+    fn decide_on_pending(&mut self, queued: &Queued, batch: &Batch) -> Result<Decision, Rejection> {
         let mut grant = match queued.caller {
             Caller::User(user) => self.grants.at_hand(&self.pending, user),
             Caller::System => self.grants.of(&self.pending, Caller::System, queued.subject),
         };
         loop {
-            let cx = Context { now: clock::now(), caller: queued.caller, grant: &grant, present: &present };
+            let cx = Context { now: batch.now, caller: queued.caller, grant: &grant, present: &batch.present };
             match (self.pending.decide(&cx, &queued.envelope), queued.caller) {
                 (Err(r), Caller::User(user)) if r.code == Code::StaleGrant => {
                     let fresh = self.grants.authorize(&self.pending, user);

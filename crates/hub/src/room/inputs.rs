@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::batch::Outcome;
 use super::settle::answer;
 use super::{Input, Look, Question, Queued, Room, Subscription};
-use crate::clock;
 use crate::fanout::Subscriber;
 use crate::joins::Join;
 use crate::lanes;
@@ -51,7 +50,7 @@ impl Room {
             && let Some(participant) = self.committed.participant_of(user)
         {
             let id = participant.id;
-            self.presence.activity(id, clock::now());
+            self.presence.activity(id, self.shared.now());
         }
         if self.queue.len() >= self.shared.config.inbox && queued.caller != Caller::System {
             let outcome = Outcome::Refused(Problem::new(Code::Overloaded).retry_after_ms(250));
@@ -81,7 +80,7 @@ impl Room {
         connection.open(self.id, subscriber.streams, self.committed.heads());
         self.fanout.add(subscriber);
         if let Some(id) = id.filter(|_| request.present) {
-            self.presence.connect(id, connection.id(), clock::now());
+            self.presence.connect(id, connection.id(), self.shared.now());
             self.tell_presence();
         }
         self.count_online();
@@ -122,7 +121,7 @@ impl Room {
 
     fn unsubscribe(&mut self, connection: ConnectionId) {
         if self.fanout.remove(connection).is_some() {
-            self.presence.disconnect(connection, clock::now());
+            self.presence.disconnect(connection, self.shared.now());
             self.count_online();
         }
     }
@@ -136,7 +135,7 @@ impl Room {
         if !subscriber.grant.allows(Permission::ParticipantBe) {
             return;
         }
-        self.presence.activity(participant, clock::now());
+        self.presence.activity(participant, self.shared.now());
         if frame.lane != Lane::Presence {
             self.lanes.put(frame.stream, frame.lane, participant, frame.data, now);
         }
@@ -209,7 +208,7 @@ impl Room {
 
     /// Tells whose presence has changed.
     fn tell_presence(&mut self) {
-        let changed = self.presence.on_time(clock::now());
+        let changed = self.presence.on_time(self.shared.now());
         if changed.is_empty() {
             return;
         }
@@ -224,7 +223,7 @@ impl Room {
     /// Looks whether something is due or owed; what is due is decided with the next batch.
     fn on_time(&mut self) {
         if self.broken.is_none() {
-            self.due |= self.committed.next_deadline().is_some_and(|deadline| deadline <= clock::now());
+            self.due |= self.committed.next_deadline().is_some_and(|deadline| deadline <= self.shared.now());
             self.owe();
         }
     }

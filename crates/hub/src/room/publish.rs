@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Room;
-use crate::clock;
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
 use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
@@ -52,6 +51,7 @@ impl Room {
 
     /// Computes every reader's grant anew; what is lost is purged from what waits for them.
     pub(crate) fn refresh_rights(&mut self, bodies: &[EventBody]) {
+        let now = self.shared.now();
         let Self { id, committed, grants, fanout, presence, lanes, .. } = self;
         let mut gone = Vec::new();
         for s in fanout.subscribers_mut().iter_mut() {
@@ -83,7 +83,7 @@ impl Room {
         }
         for (connection, participant) in gone {
             fanout.remove(connection);
-            presence.disconnect(connection, clock::now());
+            presence.disconnect(connection, now);
             if let Some(participant) = participant {
                 presence.gone(participant);
                 lanes.gone(participant);

@@ -93,7 +93,7 @@ async fn a_reader_that_does_not_keep_up_is_told_where_to_go_on() {
     let mut slow = house.reader(session, ana, &[MAIN]).await;
     slow.until(|f| matches!(f, ServerFrame::Events(_))).await;
     let mut quick = house.reader(session, ana, &[MAIN]).await;
-    let text = "x".repeat(60_000);
+    let text = "x".repeat(36_000);
     for i in 0..40 {
         house.post(session, ana, MAIN, &text).await.expect("posted");
         house.post(session, ana, MAIN, &format!("mark {i}")).await.expect("posted");

@@ -24,7 +24,9 @@ impl House {
     }
 
     pub fn over(store: Arc<dyn Store>) -> Self {
-        let (manager, work) = SessionManager::new(store, HubConfig::default());
+        let (began, at) = (tokio::time::Instant::now(), clock::now());
+        let now = Arc::new(move || at.saturating_add(began.elapsed()).expect("a time"));
+        let (manager, work) = SessionManager::new(store, HubConfig { now, ..HubConfig::default() });
         Self { manager, work }
     }
 

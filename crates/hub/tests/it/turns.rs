@@ -116,18 +116,28 @@ async fn a_driver_that_goes_without_a_word_loses_its_turn() {
     assert_eq!(last.text, "partial");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_turn_that_ran_when_the_server_died_is_lost_and_the_queue_goes_on() {
-    let mut house = House::new();
-    let (session, ana) = house.session().await;
-    let dead = ask(&mut house, session, ana, "one").await;
-    house.manager.command(session, ana, envelope(MAIN, post("two", true))).await.expect("queued");
-    let mut next = House::over(house.manager.store().clone());
-    let second = next.work.recv().await.expect("owed after the restart, with nobody asking");
-    assert!(second.transcript.iter().any(|m| m.asks && m.text == "two"));
-    let mut reader = next.reader(session, ana, &[MAIN]).await;
-    kind(&mut reader, "turn.lost").await;
-    drop(dead);
+/// A server that ends without a word: its runtime is dropped with everything that runs in it.
+fn server<T>(run: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().expect("a runtime").block_on(run)
+}
+
+#[test]
+fn a_turn_that_ran_when_the_server_died_is_lost_and_the_queue_goes_on() {
+    let (store, session, ana) = server(async {
+        let mut house = House::new();
+        let (session, ana) = house.session().await;
+        let _cut_short = ask(&mut house, session, ana, "one").await;
+        house.manager.command(session, ana, envelope(MAIN, post("two", true))).await.expect("queued");
+        (house.manager.store().clone(), session, ana)
+    });
+    server(async {
+        let mut house = House::over(store);
+        let second = house.work.recv().await.expect("owed after the restart, with nobody asking");
+        assert!(second.transcript.iter().any(|m| m.asks && m.text == "two"));
+        let mut reader = house.reader(session, ana, &[MAIN]).await;
+        kind(&mut reader, "turn.lost").await;
+    });
 }
 
 #[tokio::test(start_paused = true)]

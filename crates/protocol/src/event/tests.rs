@@ -58,3 +58,17 @@ fn every_kind_is_a_noun_and_a_past_verb_once() {
     assert_eq!(kinds.len(), EventBody::KINDS.len());
     assert!(kinds.iter().all(|k| k.split('.').count() == 2));
 }
+
+#[test]
+fn an_event_reads_inside_a_tagged_frame() {
+    let frame = crate::frame::ServerFrame::Events(crate::frame::Events {
+        session_id: crate::ids::SessionId::NIL,
+        stream: Stream::Main,
+        items: vec![event(posted("hi"))],
+    });
+    let text = serde_json::to_string(&frame).expect("json");
+    let crate::frame::ServerFrame::Events(back) = serde_json::from_str(&text).expect("a frame") else {
+        panic!("another frame");
+    };
+    assert_eq!(back.items, [event(posted("hi"))]);
+}
