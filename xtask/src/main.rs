@@ -7,8 +7,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`tidy`] | the rules about the tree that the compiler cannot check; also an ordinary test |
+//! | [`load`] | `load`: the promises measured beside peers, as `make bench` |
 //! | [`tasks`] | `ci`, `codegen`, `dev`, `dist`, `sim`: other programs in the right order |
 
+mod load;
 mod tasks;
 mod tidy;
 
@@ -22,6 +24,7 @@ usage: cargo xtask <task> [arguments]
   codegen   write web/openapi.json from the server's handlers and the TypeScript types from that
   ci        run exactly what the continuous integration runs
   sim       run the simulation, release build; arguments go to the simulator
+  load      measure the promises beside socket.io and Bun; `load --help` lists what it measures
   dev       start a debug server and the page's development server
   dist      pack page, binary, licences and a checksum under target/dist";
 
@@ -47,6 +50,7 @@ fn run(task: &str, arguments: &[String]) -> anyhow::Result<ExitCode> {
         "codegen" => tasks::codegen(&root)?,
         "ci" => tasks::ci(&root)?,
         "sim" => tasks::sim(&root, arguments)?,
+        "load" => load::run(&root, arguments)?,
         "dev" => tasks::dev(&root)?,
         "dist" => tasks::dist(&root)?,
         "help" | "--help" | "-h" => println!("{USAGE}"),
