@@ -9,12 +9,15 @@
 //! | [`machine`] | [`Machine`]: inputs, outputs, no clock, no randomness, no socket |
 //! | [`incoming`] | server frames read leniently: kinds of a newer server are counted, not refused |
 //! | [`socket`] | [`Client`]: the machine on a tokio WebSocket |
+//! | `trial` | what every client saw, and the laws it must keep; a server put through bad days (feature `trial`) |
 //!
 //! The machine has a twin in `web/src/session`; `fixtures/frames/client-machine/*.jsonl` bind both.
 
 pub mod incoming;
 pub mod machine;
 pub mod socket;
+#[cfg(any(test, feature = "trial"))]
+pub mod trial;
 
 pub use incoming::{Incoming, Item};
 pub use machine::{Entropy, Machine, Output, Status};

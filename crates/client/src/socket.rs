@@ -26,13 +26,31 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use uuid::Uuid;
 
-use crate::incoming;
+use crate::incoming::{self, Incoming};
 use crate::machine::{Entropy, Machine, Output, SessionSync, Status};
 
 /// Size of the socket's read and write buffers; the defaults cost 128 KiB a connection. Unit: bytes.
 const BUFFER_BYTES: usize = 4096;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What passes between the machine and the wire, for whoever writes down everything that happens.
+#[derive(Clone, Debug)]
+pub enum Traffic {
+    /// A socket is open.
+    Opened,
+    /// A frame is about to be written.
+    Sent(Box<ClientFrame>),
+    /// A frame was read; the machine has not seen it yet.
+    Received(Box<Incoming>),
+    /// A frame was read that makes no sense; the socket is given up for it.
+    Unreadable(String),
+    /// The socket is gone.
+    Closed,
+}
+
+/// Is told of [`Traffic`] as it passes; must not call the client.
+pub type Tap = Box<dyn FnMut(Traffic) + Send>;
 
 /// What became of a command.
 pub type Answer = Result<Accepted, Box<Problem>>;
@@ -97,6 +115,15 @@ impl Client {
 
     /// The same with other features in `hello`.
     pub fn connect_with(url: impl Into<String>, token: Option<String>, features: Vec<String>) -> Self {
+        Self::start(url.into(), token, features, Listening(None))
+    }
+
+    /// The same, and tells `tap` of everything that passes.
+    pub fn connect_tapped(url: impl Into<String>, token: Option<String>, features: Vec<String>, tap: Tap) -> Self {
+        Self::start(url.into(), token, features, Listening(Some(tap)))
+    }
+
+    fn start(url: String, token: Option<String>, features: Vec<String>, tap: Listening) -> Self {
         let inner = Arc::new(Inner {
             state: Mutex::new(State {
                 machine: Machine::new(token, features, Box::new(SystemEntropy)),
@@ -110,7 +137,7 @@ impl Client {
             start: Instant::now(),
         });
         inner.with(Machine::connect);
-        tokio::spawn(run(inner.clone(), url.into()));
+        tokio::spawn(run(inner.clone(), url, tap));
         Self { _stop: Arc::new(StopOnDrop(inner.clone())), inner }
     }
 
@@ -311,7 +338,7 @@ enum Wake {
 }
 
 /// Carries out wishes, reads frames and keeps time until the client is dropped.
-async fn run(inner: Arc<Inner>, url: String) {
+async fn run(inner: Arc<Inner>, url: String, mut tap: Listening) {
     let mut socket: Option<Box<Socket>> = None;
     let mut opening = None;
     loop {
@@ -329,15 +356,19 @@ async fn run(inner: Arc<Inner>, url: String) {
                 Wish::Close => {
                     opening = None;
                     frames.clear();
+                    if socket.is_some() {
+                        tap.tell(|| Traffic::Closed);
+                    }
                     hang_up(socket.take()).await;
                 }
                 Wish::Send(frame) => frames.push(*frame),
             }
         }
         if let Some(open) = &mut socket
-            && write(open, frames).await.is_err()
+            && write(open, frames, &mut tap).await.is_err()
         {
             socket = None;
+            tap.tell(|| Traffic::Closed);
             inner.with(|m| m.disconnected(None));
             continue;
         }
@@ -353,13 +384,17 @@ async fn run(inner: Arc<Inner>, url: String) {
                 opening = None;
                 socket = opened.ok();
                 match socket {
-                    Some(_) => inner.with(Machine::connected),
+                    Some(_) => {
+                        tap.tell(|| Traffic::Opened);
+                        inner.with(Machine::connected);
+                    }
                     None => inner.with(|m| m.disconnected(None)),
                 }
             }
             Wake::Read(read) => {
-                if let Some(code) = take(&inner, read) {
+                if let Some(code) = take(&inner, read, &mut tap) {
                     socket = None;
+                    tap.tell(|| Traffic::Closed);
                     inner.with(|m| m.disconnected(code));
                 }
             }
@@ -367,12 +402,26 @@ async fn run(inner: Arc<Inner>, url: String) {
             Wake::Time => inner.with(|_| {}),
         }
     }
+    if socket.is_some() {
+        tap.tell(|| Traffic::Closed);
+    }
     hang_up(socket).await;
+}
+
+/// Somebody who is told, or nobody.
+struct Listening(Option<Tap>);
+
+impl Listening {
+    fn tell(&mut self, traffic: impl FnOnce() -> Traffic) {
+        if let Some(tap) = &mut self.0 {
+            tap(traffic());
+        }
+    }
 }
 
 /// Gives one message to the machine. Returns the close code, if any, when the connection is over.
 #[expect(clippy::option_option, reason = "over or not, with a code or not")]
-fn take(inner: &Inner, read: Option<Result<Message, tungstenite::Error>>) -> Option<Option<u16>> {
+fn take(inner: &Inner, read: Option<Result<Message, tungstenite::Error>>, tap: &mut Listening) -> Option<Option<u16>> {
     let frame = match read {
         Some(Ok(Message::Text(text))) => incoming::from_text(&text),
         Some(Ok(Message::Binary(bytes))) => incoming::from_binary(&bytes),
@@ -381,8 +430,14 @@ fn take(inner: &Inner, read: Option<Result<Message, tungstenite::Error>>) -> Opt
         Some(Err(_)) | None => return Some(None),
     };
     match frame {
-        Ok(frame) => inner.with(|m| m.frame(frame)),
-        Err(_) => return Some(None),
+        Ok(frame) => {
+            tap.tell(|| Traffic::Received(Box::new(frame.clone())));
+            inner.with(|m| m.frame(frame));
+        }
+        Err(error) => {
+            tap.tell(|| Traffic::Unreadable(error.to_string()));
+            return Some(None);
+        }
     }
     None
 }
@@ -395,12 +450,13 @@ async fn open(url: String) -> Result<Box<Socket>, tungstenite::Error> {
     Ok(Box::new(socket))
 }
 
-async fn write(socket: &mut Socket, frames: Vec<ClientFrame>) -> Result<(), tungstenite::Error> {
+async fn write(socket: &mut Socket, frames: Vec<ClientFrame>, tap: &mut Listening) -> Result<(), tungstenite::Error> {
     if frames.is_empty() {
         return Ok(());
     }
     for frame in frames {
         let text = serde_json::to_string(&frame).expect("frames serialise: string keys, no failing impls");
+        tap.tell(|| Traffic::Sent(Box::new(frame)));
         socket.feed(Message::text(text)).await?;
     }
     socket.flush().await

@@ -28,7 +28,6 @@ impl Peer {
     /// Accepts a connection and greets it.
     async fn greet(listener: &TcpListener) -> Self {
         let stream = listener.accept().await.unwrap().0;
-        #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
         let choose = |_: &Request, mut response: Response| {
             response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
             Ok(response)
