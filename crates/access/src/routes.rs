@@ -16,6 +16,8 @@ pub enum Action {
     In(Permission),
     /// Each command that comes in names its own permission.
     PerCommand,
+    /// A login that comes with the call or in the first frame; then each frame names its own permission.
+    Socket,
 }
 
 /// Method, path template, action.
@@ -24,7 +26,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/api/v1/me", Action::LoggedIn),
     ("DELETE", "/api/v1/me", Action::LoggedIn),
     ("GET", "/api/v1/stats", Action::Public),
-    ("POST", "/api/v1/join", Action::LoggedIn),
+    ("POST", "/api/v1/join", Action::Public),
     ("POST", "/api/v1/sessions", Action::Host),
     ("GET", "/api/v1/sessions", Action::LoggedIn),
     ("GET", "/api/v1/sessions/{session_id}", Action::In(Permission::SessionView)),
@@ -50,7 +52,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
         Action::In(Permission::ParticipantChangeRole),
     ),
     ("DELETE", "/api/v1/sessions/{session_id}/participants/{participant_id}", Action::PerCommand),
-    ("GET", "/api/v1/ws", Action::PerCommand),
+    ("GET", "/api/v1/ws", Action::Socket),
 ];
 
 /// Returns the action of a route.

@@ -1,0 +1,221 @@
+//! The subcommands.
+//!
+//! Owns: flags, what is printed, exit codes. Must not know: how anything is done. Invariant: standard output holds
+//! only what a program may want to read; everything else goes to standard error.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use roundtable_protocol::SessionId;
+use roundtable_store::{SqliteStore, Store};
+
+use crate::serve::{Server, StartError};
+use crate::settings::{Hosting, Settings, Sources};
+use crate::{logging, openapi};
+
+/// What the process ends with when the data folder, the address or a setting cannot be used.
+const CANNOT_START: u8 = 2;
+
+/// People and AI agents in one live session, on your own server.
+#[derive(Debug, Parser)]
+#[command(name = "roundtable", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve page, REST and WebSocket.
+    Serve(Serve),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Bring the data folder to this version's format.
+    Migrate {
+        /// The data folder.
+        #[arg(long, default_value = "./data")]
+        data: PathBuf,
+    },
+    /// Look after the data.
+    #[command(subcommand)]
+    Admin(Admin),
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Walk the hash chain of a session and say whether anything was changed.
+    Verify {
+        /// The session's id.
+        session: SessionId,
+        /// The data folder.
+        #[arg(long, default_value = "./data")]
+        data: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long)]
+    listen: Option<String>,
+    /// The data folder [default: ./data]
+    #[arg(long)]
+    data: Option<String>,
+    /// The settings file [default: roundtable.toml in the working directory, if there is one]
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The address at which people reach the server
+    #[arg(long)]
+    public_url: Option<String>,
+    /// A host name that the server answers to; may be given several times
+    #[arg(long)]
+    allowed_host: Vec<String>,
+    /// A proxy whose forwarded headers are believed; may be given several times
+    #[arg(long)]
+    trusted_proxy: Vec<String>,
+    /// Who may start sessions: auto, everyone, nobody [default: auto]
+    #[arg(long)]
+    hosting: Option<String>,
+}
+
+impl Serve {
+    fn sources(self) -> Sources {
+        let mut flags: Vec<(&'static str, String, &'static str)> = Vec::new();
+        flags.extend(self.listen.map(|v| ("listen", v, "--listen")));
+        flags.extend(self.data.map(|v| ("data", v, "--data")));
+        flags.extend(self.public_url.map(|v| ("public_url", v, "--public-url")));
+        flags.extend(self.allowed_host.into_iter().map(|v| ("allowed_hosts", v, "--allowed-host")));
+        flags.extend(self.trusted_proxy.into_iter().map(|v| ("trusted_proxies", v, "--trusted-proxy")));
+        flags.extend(self.hosting.map(|v| ("hosting", v, "--hosting")));
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Sources { file: self.config, environment: environment.collect(), flags }
+    }
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(serve) => run_serve(serve),
+        Command::Openapi => run_openapi(),
+        Command::Migrate { data } => run_migrate(&data),
+        Command::Admin(Admin::Verify { session, data }) => run_verify(session, &data),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("roundtable: {error:#}");
+        ExitCode::from(CANNOT_START)
+    })
+}
+
+fn run_serve(serve: Serve) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&serve.sources())?;
+    logging::start(&settings.log).map_err(|error| anyhow::anyhow!("log.filter: {error}"))?;
+    runtime()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let server = Server::start(settings.clone()).await.map_err(|error| match error {
+            StartError::Model(error) => anyhow::anyhow!("failed to set up the model: {error}"),
+            error => error.into(),
+        })?;
+        announce(&server, &settings)?;
+        signals.wait().await;
+        server.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Says on standard output where the server is, in a form that programs can wait for.
+fn announce(server: &Server, settings: &Settings) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for url in server.urls() {
+        writeln!(out, "listening on {url}")?;
+    }
+    out.flush()?;
+    drop(out);
+    tracing::info!(
+        address = %server.address(),
+        assistant = server.app().usual_assistant(),
+        hosting = %settings.hosting,
+        "serving"
+    );
+    if settings.hosting == Hosting::Auto && !settings.only_this_device() {
+        tracing::warn!(
+            "nobody may start sessions, because others can reach this server; allow it with hosting = \"everyone\" \
+             (--hosting everyone, ROUNDTABLE_HOSTING=everyone)"
+        );
+    }
+    Ok(())
+}
+
+fn run_openapi() -> anyhow::Result<ExitCode> {
+    let text = openapi::document().to_pretty_json()?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_migrate(data: &std::path::Path) -> anyhow::Result<ExitCode> {
+    runtime()?.block_on(async {
+        // Opening is what migrates.
+        let store = SqliteStore::open(data)?;
+        let totals = store.totals().await?;
+        store.close().await?;
+        println!("{} is ready: {} sessions, {} events", data.display(), totals.sessions, totals.events);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn run_verify(session: SessionId, data: &std::path::Path) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(data.is_dir(), "there is no data folder {}", data.display());
+    runtime()?.block_on(async {
+        let store = SqliteStore::open(data)?;
+        let known = store.head(session).await?.is_some();
+        let found = store.verify(session).await?;
+        store.close().await?;
+        anyhow::ensure!(known, "there is no session {session} in {}", data.display());
+        println!("{} events checked, {} of them erased", found.events, found.redacted);
+        for (stream, seq) in &found.broken {
+            println!("broken: {stream} {seq}");
+        }
+        Ok(if found.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+/// The signals that ask a server to end. Listened to before it starts, so that none is missed.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn wait(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

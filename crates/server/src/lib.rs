@@ -1,0 +1,49 @@
+//! The edge: REST, Server-Sent Events, WebSocket, page, settings; the library under the `roundtable` command.
+//!
+//! Owns: how people and programs reach sessions over HTTP: logins, doors, limits, problems, the OpenAPI document. Must
+//! not know: rules of sessions (they are in `core`), order and fan-out (they are in `hub`). Invariants: each route under
+//! `/api/v1` has an action in `access::routes` that is checked before its handler runs, and no cause of an error, no
+//! token and nobody's text is ever logged.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | the subcommands |
+//! | [`settings`] | defaults, file, environment, flags |
+//! | [`app`] | the router, and the check that refuses to start |
+//! | [`serve`] | accepting connections; [`Server`] |
+//! | [`shutdown`] | the order in which everything ends |
+//! | [`state`] | what every handler can reach |
+//! | [`auth`] | tokens, cookies, logins at hand |
+//! | [`origin`] | where a request comes from: Host, Origin, Fetch-Metadata, proxies |
+//! | [`limits`] | rates and numbers of connections |
+//! | [`problem`] | errors on their way out, request ids |
+//! | [`json`] | bodies and queries on their way in |
+//! | [`idempotency`] | the keys of calls |
+//! | [`openapi`] | the document |
+//! | [`routes`] | the handlers |
+//! | [`ws`] | the WebSocket |
+//! | [`turns`] | hands owed turns to the assistants |
+//! | [`page`] | the embedded page |
+//! | [`logging`] | what the log looks like |
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod idempotency;
+pub mod json;
+pub mod limits;
+pub mod logging;
+pub mod openapi;
+pub mod origin;
+pub mod page;
+pub mod problem;
+pub mod routes;
+pub mod serve;
+pub mod settings;
+pub mod shutdown;
+pub mod state;
+pub mod turns;
+pub mod ws;
+
+pub use serve::{Server, StartError};
+pub use settings::Settings;

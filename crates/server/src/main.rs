@@ -1,0 +1,7 @@
+//! The `roundtable` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    roundtable_server::cli::main()
+}

@@ -1,0 +1,152 @@
+//! The handlers.
+//!
+//! Owns: one module per noun, the list of all routes. Must not know: rules; a handler turns a request into a command or
+//! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
+
+pub mod events;
+pub mod guests;
+pub mod join;
+pub mod links;
+pub mod live;
+pub mod messages;
+pub mod meta;
+pub mod participants;
+pub mod sessions;
+pub mod stats;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use roundtable_hub::{Receipt, SessionManager};
+use roundtable_protocol::command::Envelope;
+use roundtable_protocol::{Code, Command, EventId, Problem, Seq, SessionId, Stream, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::problem::ApiError;
+use crate::state::App;
+use crate::{openapi, ws};
+
+/// Returns every route under `/api/v1`.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(guests::create))
+        .routes(routes!(guests::me, guests::log_out))
+        .routes(routes!(stats::stats))
+        .routes(routes!(join::join))
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::get, sessions::change, sessions::delete))
+        .routes(routes!(sessions::start))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::terminate))
+        .routes(routes!(events::events))
+        .routes(routes!(events::page))
+        .routes(routes!(live::live))
+        .routes(routes!(messages::post))
+        .routes(routes!(messages::edit, messages::redact))
+        .routes(routes!(messages::command))
+        .routes(routes!(links::create, links::list))
+        .routes(routes!(links::revoke))
+        .routes(routes!(participants::list))
+        .routes(routes!(participants::change, participants::remove))
+        .routes(routes!(ws::upgrade))
+}
+
+/// Where a list begins and how long it may be.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// How many items; 1 to 200, 50 when absent.
+    limit: Option<usize>,
+    /// The `next` of the answer before.
+    page: Option<String>,
+}
+
+impl ListQuery {
+    /// Returns how many items are wanted.
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(50).clamp(1, 200)
+    }
+
+    /// Returns what the page token holds.
+    fn page<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+        let Some(token) = &self.page else { return Ok(None) };
+        let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let place = text.as_deref().and_then(read).ok_or_else(|| {
+            let detail = "is no page token of this list";
+            Problem::new(Code::InvalidField).with_detail(format!("page {detail}")).with_field(
+                "/page",
+                Code::InvalidField,
+                detail,
+            )
+        })?;
+        Ok(Some(place))
+    }
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The page token of what follows; null at the end.
+    pub next: Option<String>,
+}
+
+impl<T> List<T> {
+    /// Cuts `items`, which holds up to one more than `limit`, and makes the token from the last one that stays.
+    fn cut(mut items: Vec<T>, limit: usize, token: impl FnOnce(&T) -> String) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(token(last)));
+        Self { items, next }
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    /// The stream of the first event.
+    pub stream: Stream,
+    /// The seq of the first event.
+    pub seq: Seq,
+    /// The id of the first event: the command's key.
+    pub id: EventId,
+    /// Whether the key had been accepted before.
+    pub duplicate: bool,
+}
+
+impl From<Receipt> for Accepted {
+    fn from(receipt: Receipt) -> Self {
+        let Receipt { stream, seq, id, duplicate } = receipt;
+        Self { stream, seq, id, duplicate }
+    }
+}
+
+/// Gives a command that has no stream of its own.
+async fn give(
+    manager: &SessionManager,
+    session: SessionId,
+    user: UserId,
+    key: Uuid,
+    command: Command,
+) -> Result<Receipt, Problem> {
+    let envelope = Envelope { key, stream: Stream::Main, seen: None, retry: false, command };
+    manager.command(session, user, envelope).await
+}
+
+fn created<T: Serialize>(body: T) -> Response {
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// Answers with JSON that is bytes already.
+fn raw_json(status: StatusCode, bytes: Bytes) -> Response {
+    (status, [(axum::http::header::CONTENT_TYPE, "application/json")], bytes).into_response()
+}

@@ -1,0 +1,127 @@
+//! Logins: making one by a name, reading and ending one's own.
+
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use roundtable_hub::{clock, display_name};
+use roundtable_protocol::{Code, Problem, Timestamp, UserId};
+use roundtable_store::User;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::{self, Caller};
+use crate::idempotency::Key;
+use crate::json::Json;
+use crate::origin::Arrival;
+use crate::problem::ApiError;
+use crate::routes::created;
+use crate::state::App;
+
+/// What a new login is made of.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGuest {
+    /// The name that others see; 1 to 40 characters.
+    display_name: String,
+}
+
+/// Somebody known to the server, as they see themselves.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct UserBody {
+    /// Who.
+    pub id: UserId,
+    /// The name they gave.
+    pub display_name: String,
+    /// Whether they came by a link.
+    pub guest: bool,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl From<&User> for UserBody {
+    fn from(user: &User) -> Self {
+        Self { id: user.id, display_name: user.display_name.clone(), guest: user.guest, created_at: user.created_at }
+    }
+}
+
+/// A new login.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LoginBody {
+    /// Who.
+    pub user: UserBody,
+    /// The bearer token, shown once; absent when the key had been used before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// Oneself.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Me {
+    /// Who.
+    pub user: UserBody,
+    /// Whether one may start sessions here.
+    pub can_host: bool,
+    /// When this login ends by itself.
+    #[schema(value_type = String, format = DateTime)]
+    pub login_expires_at: Timestamp,
+    /// Whether only people at this device can reach the server: links do not work elsewhere.
+    pub only_this_device: bool,
+    /// Which assistant answers in sessions that name none: `guide` or `model`.
+    pub assistant: String,
+}
+
+/// Makes a login for somebody who says their name.
+///
+/// The token also works as `Authorization: Bearer`.
+#[utoipa::path(post, path = "/api/v1/guests", tag = "login", request_body = NewGuest,
+    responses((status = 201, description = "Logged in, with a cookie", body = LoginBody)))]
+pub async fn create(
+    State(app): State<App>,
+    Extension(arrival): Extension<Arrival>,
+    Key(key): Key,
+    Json(body): Json<NewGuest>,
+) -> Result<Response, ApiError> {
+    let name = display_name(&body.display_name).map_err(Problem::from)?;
+    app.rates.guest(arrival.address)?;
+    let user = User { id: UserId::derive(key, 0), display_name: name, guest: false, created_at: clock::now() };
+    if !app.store.put_user(user.clone()).await? {
+        return Ok(created(LoginBody { user: replayed(&app, &user).await?, token: None }));
+    }
+    let token = app.logins.begin(&user).await?;
+    let cookie = auth::set_cookie(&token, &arrival);
+    let body = LoginBody { user: (&user).into(), token: Some(token.expose().to_owned()) };
+    Ok((AppendHeaders([cookie]), created(body)).into_response())
+}
+
+/// Returns the user that an earlier call with the same key made.
+pub(super) async fn replayed(app: &App, again: &User) -> Result<UserBody, ApiError> {
+    let made = app.store.user(again.id).await?.ok_or(Code::Unavailable)?;
+    if made.display_name != again.display_name || made.guest != again.guest {
+        return Err(Code::KeyReused.into());
+    }
+    Ok((&made).into())
+}
+
+/// Says who one is.
+#[utoipa::path(get, path = "/api/v1/me", tag = "login", responses((status = 200, description = "Oneself", body = Me)))]
+pub async fn me(State(app): State<App>, Caller(known): Caller) -> axum::Json<Me> {
+    axum::Json(Me {
+        user: (&known.user).into(),
+        can_host: app.may_host(&known.user).is_ok(),
+        login_expires_at: known.expires_at,
+        only_this_device: app.bound.ip().is_loopback() && app.settings.only_this_device(),
+        assistant: app.usual_assistant().to_owned(),
+    })
+}
+
+/// Logs out: this login ends, also on open connections.
+#[utoipa::path(delete, path = "/api/v1/me", tag = "login", responses((status = 204, description = "Logged out")))]
+pub async fn log_out(
+    State(app): State<App>,
+    Extension(arrival): Extension<Arrival>,
+    Caller(known): Caller,
+) -> Result<Response, ApiError> {
+    app.logins.end(known.token_hash).await?;
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([auth::clear_cookie(&arrival)])).into_response())
+}

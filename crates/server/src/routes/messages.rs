@@ -1,0 +1,130 @@
+//! Saying something, and everything else that changes a session.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use roundtable_hub::clock;
+use roundtable_protocol::command::{Envelope, MessageEdit, MessagePost, MessageRedact};
+use roundtable_protocol::{Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::auth::Caller;
+use crate::idempotency::Key;
+use crate::json::{Json, Path};
+use crate::problem::ApiError;
+use crate::routes::{Accepted, created, give, raw_json};
+use crate::state::App;
+use crate::ws::parse;
+
+/// A message.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMessage {
+    /// What is said; Markdown; 1 byte to 64 KiB.
+    text: String,
+    /// `main`, which the assistant sees, or `side`. `main` when absent.
+    stream: Option<Stream>,
+    /// The message that it answers, in the same stream.
+    reply_to: Option<MessageId>,
+    /// Whom it names, besides those that `@name` in the text names.
+    #[serde(default)]
+    mentions: Vec<ParticipantId>,
+    /// True: asks the assistant. False: for the people. Absent: the session's settings decide.
+    ask: Option<bool>,
+    /// The last seq of the stream that the author had seen.
+    seen: Option<Seq>,
+}
+
+/// The new text of a message.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageText {
+    /// Its text from now on; 1 byte to 64 KiB.
+    text: String,
+}
+
+/// A command.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCommand {
+    /// Its name, such as `turn.stop`.
+    name: String,
+    /// Its data; the shape follows from the name.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    data: Value,
+    /// The stream that a message goes to; `main` when absent.
+    stream: Option<Stream>,
+    /// The last seq of that stream that the author had seen.
+    seen: Option<Seq>,
+}
+
+/// Says something.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/messages", tag = "messages",
+    params(("session_id" = SessionId, Path)), request_body = NewMessage,
+    responses((status = 201, description = "The event", body = Event)))]
+pub async fn post(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+    Json(body): Json<NewMessage>,
+) -> Result<Response, ApiError> {
+    let NewMessage { text, stream, reply_to, mentions, ask, seen } = body;
+    let command = Command::MessagePost(MessagePost { text, reply_to, mentions, ask });
+    let envelope = Envelope { key, stream: stream.unwrap_or(Stream::Main), seen, retry: false, command };
+    let receipt = app.manager.command(session, known.user.id, envelope).await?;
+    let event = app.manager.event(session, known.user.id, receipt.id).await?;
+    Ok(raw_json(StatusCode::CREATED, event))
+}
+
+/// Changes the text of one's own message.
+#[utoipa::path(patch, path = "/api/v1/sessions/{session_id}/messages/{message_id}", tag = "messages",
+    params(("session_id" = SessionId, Path), ("message_id" = MessageId, Path)), request_body = MessageText,
+    responses((status = 200, description = "The event", body = Event)))]
+pub async fn edit(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path((session, message)): Path<(SessionId, MessageId)>,
+    Key(key): Key,
+    Json(body): Json<MessageText>,
+) -> Result<Response, ApiError> {
+    let command = Command::MessageEdit(MessageEdit { message, text: body.text });
+    let receipt = give(&app.manager, session, known.user.id, key, command).await?;
+    let event = app.manager.event(session, known.user.id, receipt.id).await?;
+    Ok(raw_json(StatusCode::OK, event))
+}
+
+/// Erases a message's text, everywhere and for ever.
+#[utoipa::path(delete, path = "/api/v1/sessions/{session_id}/messages/{message_id}", tag = "messages",
+    params(("session_id" = SessionId, Path), ("message_id" = MessageId, Path)),
+    responses((status = 204, description = "Erased")))]
+pub async fn redact(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path((session, message)): Path<(SessionId, MessageId)>,
+) -> Result<StatusCode, ApiError> {
+    let command = Command::MessageRedact(MessageRedact { message, reason: None });
+    give(&app.manager, session, known.user.id, clock::new_key(), command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives any command, as a WebSocket would.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/commands", tag = "messages",
+    params(("session_id" = SessionId, Path)), request_body = NewCommand,
+    responses((status = 201, description = "It is durable", body = Accepted)))]
+pub async fn command(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+    Json(body): Json<NewCommand>,
+) -> Result<Response, ApiError> {
+    let command = parse::command(&body.name, body.data)?;
+    let envelope =
+        Envelope { key, stream: body.stream.unwrap_or(Stream::Main), seen: body.seen, retry: false, command };
+    let receipt = app.manager.command(session, known.user.id, envelope).await?;
+    Ok(created(Accepted::from(receipt)))
+}

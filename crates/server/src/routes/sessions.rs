@@ -1,0 +1,266 @@
+//! Sessions: making, listing, reading, changing, ending, deleting.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use roundtable_hub::{Founding, clock};
+use roundtable_protocol::command::{SessionChangeDetails, SessionEnd, SessionRename, SessionStart};
+use roundtable_protocol::model::{SessionInfo, SessionKind, Settings, SettingsPatch, Visibility};
+use roundtable_protocol::{
+    Code, Command, DEFAULT_PROJECT, Epoch, EventId, Problem, Role, SessionId, Timestamp, UserId,
+};
+use roundtable_store::PageToken;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::auth::{Caller, Here};
+use crate::idempotency::Key;
+use crate::json::{Json, JsonOrNothing, Path, Query};
+use crate::problem::ApiError;
+use crate::routes::{List, ListQuery, created, give};
+use crate::state::App;
+
+/// The assistant of every session. A name of its own, because the driver behind it can be changed.
+const ASSISTANT: UserId = UserId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_00a1));
+/// The name that people see beside its answers.
+const ASSISTANT_NAME: &str = "Assistant";
+
+/// What a new session is made of; everything may be left out.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewSession {
+    /// What it is called; at most 200 characters.
+    title: String,
+    /// What it is for.
+    kind: SessionKind,
+    /// Who can find it.
+    visibility: Visibility,
+    /// What differs from the usual settings.
+    settings: SettingsPatch,
+    /// What it is about; at most 2,000 characters.
+    description: String,
+    /// At most 10 words of at most 40 characters.
+    tags: Vec<String>,
+    /// At most 40 characters.
+    category: Option<String>,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// Whether it is active from the beginning.
+    start: bool,
+}
+
+impl Default for NewSession {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            kind: SessionKind::default(),
+            visibility: Visibility::default(),
+            settings: SettingsPatch::default(),
+            description: String::new(),
+            tags: Vec::new(),
+            category: None,
+            expires_at: None,
+            start: true,
+        }
+    }
+}
+
+/// A session as its reader sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionBody {
+    /// The session.
+    #[serde(flatten)]
+    pub info: SessionInfo,
+    /// The reader's role in it.
+    pub role: Option<Role>,
+}
+
+/// What is to be changed; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionPatch {
+    /// The new title.
+    title: Option<String>,
+    /// What it is about.
+    description: Option<String>,
+    /// Words to find it by.
+    tags: Option<Vec<String>>,
+    /// One word to group it by; empty takes it away.
+    category: Option<String>,
+    /// Who can find it.
+    visibility: Option<Visibility>,
+    /// The settings that change.
+    settings: Option<SettingsPatch>,
+}
+
+/// Why a session ends.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EndBody {
+    /// Why, in a word.
+    reason: Option<String>,
+}
+
+/// Makes a session; the caller owns it, and it is active unless `start` is false.
+#[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", request_body = NewSession,
+    responses((status = 201, description = "The session", body = SessionBody)))]
+pub async fn create(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Key(key): Key,
+    JsonOrNothing(body): JsonOrNothing<NewSession>,
+) -> Result<Response, ApiError> {
+    let usual = Settings { assistant: app.usual_assistant().to_owned(), ..Settings::default() };
+    let founding = Founding {
+        session: SessionId::derive(key, 0),
+        epoch: Epoch::from_random(clock::random()),
+        project: DEFAULT_PROJECT,
+        owner: known.user.id,
+        owner_name: known.user.display_name.clone(),
+        title: body.title,
+        kind: body.kind,
+        visibility: body.visibility,
+        settings: body.settings.resolve(&usual),
+        description: body.description,
+        tags: body.tags,
+        category: body.category,
+        expires_at: body.expires_at,
+        start: body.start,
+        assistant: Some((ASSISTANT, ASSISTANT_NAME.to_owned())),
+    };
+    let made = app.manager.create(key, founding).await?;
+    Ok(created(SessionBody { info: made.info, role: Some(Role::Owner) }))
+}
+
+/// Lists the sessions that one is a participant of, newest activity first.
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(ListQuery),
+    responses((status = 200, description = "Sessions", body = List<SessionBody>)))]
+pub async fn list(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<axum::Json<List<SessionBody>>, ApiError> {
+    let limit = query.limit();
+    let after = query.page(read_token)?;
+    let entries = app.store.sessions_of(known.user.id, after, limit + 1).await?;
+    let items = entries.into_iter().map(|entry| SessionBody { info: entry.info, role: entry.role }).collect();
+    Ok(axum::Json(List::cut(items, limit, |last| {
+        // Microseconds would be lost in milliseconds, and with them the place in the list.
+        format!("{} {}", last.info.updated_at.as_nanosecond(), last.info.id)
+    })))
+}
+
+fn read_token(text: &str) -> Option<PageToken> {
+    let (at, id) = text.split_once(' ')?;
+    Some(PageToken { updated_at: Timestamp::from_nanosecond(at.parse().ok()?).ok()?, id: id.parse().ok()? })
+}
+
+/// Reads a session.
+#[utoipa::path(get, path = "/api/v1/sessions/{session_id}", tag = "sessions", params(("session_id" = SessionId, Path)),
+    responses((status = 200, description = "The session", body = SessionBody)))]
+pub async fn get(Here(standing): Here) -> axum::Json<SessionBody> {
+    let role = standing.participant.as_ref().map(|participant| participant.role);
+    axum::Json(SessionBody { info: standing.info.clone(), role })
+}
+
+/// Changes title, details or settings.
+#[utoipa::path(patch, path = "/api/v1/sessions/{session_id}", tag = "sessions", params(("session_id" = SessionId, Path)),
+    request_body = SessionPatch, responses((status = 200, description = "The session", body = SessionBody)))]
+pub async fn change(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+    Json(body): Json<SessionPatch>,
+) -> Result<axum::Json<SessionBody>, ApiError> {
+    let settings = body.settings.filter(|patch| *patch != SettingsPatch::default());
+    let details = SessionChangeDetails {
+        description: body.description,
+        tags: body.tags,
+        category: body.category,
+        visibility: body.visibility,
+    };
+    let commands = [
+        settings.map(Command::SessionChangeSettings),
+        (details != SessionChangeDetails::default()).then_some(Command::SessionChangeDetails(details)),
+        body.title.map(|title| Command::SessionRename(SessionRename { title })),
+    ];
+    for (n, command) in commands.into_iter().enumerate().filter_map(|(n, c)| Some((n as u64, c?))) {
+        match give(&app.manager, session, known.user.id, EventId::derive(key, n).0, command).await {
+            Ok(_) => {}
+            // What is so already is what was asked for.
+            Err(problem) if problem.code == Code::AlreadyRecorded => {}
+            Err(problem) => return Err(problem.into()),
+        }
+    }
+    read(&app, session, known.user.id).await
+}
+
+/// Deletes a session with everything in it; its links die with it.
+#[utoipa::path(delete, path = "/api/v1/sessions/{session_id}", tag = "sessions", params(("session_id" = SessionId, Path)),
+    responses((status = 204, description = "Deleted")))]
+pub async fn delete(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+) -> Result<StatusCode, ApiError> {
+    app.manager.delete(session, known.user.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Starts a session that was made with `start: false`.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/start", tag = "sessions", params(("session_id" = SessionId, Path)),
+    responses((status = 200, description = "The session", body = SessionBody)))]
+pub async fn start(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+) -> Result<axum::Json<SessionBody>, ApiError> {
+    give(&app.manager, session, known.user.id, key, Command::SessionStart(SessionStart {})).await?;
+    read(&app, session, known.user.id).await
+}
+
+/// Ends a session as intended.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/end", tag = "sessions", params(("session_id" = SessionId, Path)),
+    request_body = Option<EndBody>, responses((status = 200, description = "The session", body = SessionBody)))]
+pub async fn end(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+    JsonOrNothing(body): JsonOrNothing<EndBody>,
+) -> Result<axum::Json<SessionBody>, ApiError> {
+    finish(&app, session, known.user.id, key, SessionEnd { terminate: false, reason: body.reason }).await
+}
+
+/// Ends a session by force.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/terminate", tag = "sessions", params(("session_id" = SessionId, Path)),
+    request_body = Option<EndBody>, responses((status = 200, description = "The session", body = SessionBody)))]
+pub async fn terminate(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+    Key(key): Key,
+    JsonOrNothing(body): JsonOrNothing<EndBody>,
+) -> Result<axum::Json<SessionBody>, ApiError> {
+    finish(&app, session, known.user.id, key, SessionEnd { terminate: true, reason: body.reason }).await
+}
+
+async fn finish(
+    app: &App,
+    session: SessionId,
+    user: UserId,
+    key: Uuid,
+    end: SessionEnd,
+) -> Result<axum::Json<SessionBody>, ApiError> {
+    give(&app.manager, session, user, key, Command::SessionEnd(end)).await?;
+    read(app, session, user).await
+}
+
+async fn read(app: &App, session: SessionId, user: UserId) -> Result<axum::Json<SessionBody>, ApiError> {
+    let standing = app.manager.standing(session, user).await.map_err(|problem: Problem| ApiError::from(problem))?;
+    Ok(get(Here(std::sync::Arc::new(standing))).await)
+}

@@ -1,0 +1,153 @@
+//! What every handler can reach.
+//!
+//! Owns: the one value that the router carries. Must not know: HTTP. Invariant: cheap to clone, the same for all.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use roundtable_hub::SessionManager;
+use roundtable_protocol::{Code, LinkId, Problem, UserId};
+use roundtable_store::{Store, User};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{Known, Logins, hosting_not_allowed};
+use crate::limits::{Buckets, Neighbour, OpenSocket, Rate, Sockets};
+use crate::problem::ApiError;
+use crate::settings::{Limits, Settings};
+
+/// What every handler can reach.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Inner>);
+
+/// The content of [`App`].
+pub struct Inner {
+    /// The settings.
+    pub settings: Settings,
+    /// The address that is listened on.
+    pub bound: SocketAddr,
+    /// The sessions.
+    pub manager: SessionManager,
+    /// The store beneath them.
+    pub store: Arc<dyn Store>,
+    /// Logins.
+    pub logins: Arc<Logins>,
+    /// Rates.
+    pub rates: Rates,
+    /// Open WebSockets and event streams.
+    pub sockets: Sockets,
+    /// Lets one password be hashed for each core at a time: a hash costs 19 MiB.
+    pub hashing: Arc<Semaphore>,
+    /// Cancelled when the server goes away.
+    pub closing: CancellationToken,
+    /// Everything that runs for one connection.
+    pub connections: TaskTracker,
+}
+
+impl App {
+    /// Wraps the parts.
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Returns whether `user` may start sessions here.
+    ///
+    /// # Errors
+    /// `hosting_not_allowed`
+    pub fn may_host(&self, user: &User) -> Result<(), ApiError> {
+        if self.settings.may_host(user.guest) { Ok(()) } else { Err(hosting_not_allowed().into()) }
+    }
+
+    /// Returns the assistant of sessions that name none.
+    pub fn usual_assistant(&self) -> &'static str {
+        if self.settings.has_model() { "model" } else { "guide" }
+    }
+
+    /// Counts one more socket of `address`.
+    ///
+    /// # Errors
+    /// `too_many_connections`
+    pub fn open_socket(&self, address: IpAddr) -> Result<OpenSocket, ApiError> {
+        let most = self.settings.limits.sockets_per_address;
+        self.sockets.open(address, most).ok_or_else(|| {
+            Problem::new(Code::TooManyConnections)
+                .with_detail(format!("your address has {most} open connections already"))
+                .retry_after_ms(5000)
+                .into()
+        })
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("bound", &self.bound).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// How fast callers may ask.
+#[derive(Debug)]
+pub struct Rates {
+    requests: Buckets<Requester>,
+    guests: Buckets<Neighbour>,
+    passwords: Buckets<(LinkId, Neighbour)>,
+    passwords_of_link: Buckets<LinkId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Requester {
+    User(UserId),
+    Address(Neighbour),
+}
+
+impl Rates {
+    /// Makes the buckets that `limits` ask for.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            requests: Buckets::new(Rate::new(limits.requests_per_second, limits.requests_burst)),
+            guests: Buckets::new(Rate::new(limits.guests_per_second, limits.guests_burst)),
+            passwords: Buckets::new(Some(Rate::within(5, 300))),
+            passwords_of_link: Buckets::new(Some(Rate::within(60, 60))),
+        }
+    }
+
+    /// Counts one REST call.
+    ///
+    /// # Errors
+    /// `rate_limited`
+    pub fn request(&self, known: Option<&Known>, address: IpAddr) -> Result<(), ApiError> {
+        let requester = known.map_or(Requester::Address(address.into()), |known| Requester::User(known.user.id));
+        self.requests.take(requester).map_err(|ms| limited(ms).into())
+    }
+
+    /// Counts one new login.
+    ///
+    /// # Errors
+    /// `rate_limited`
+    pub fn guest(&self, address: IpAddr) -> Result<(), ApiError> {
+        self.guests.take(address.into()).map_err(|ms| limited(ms).into())
+    }
+
+    /// Counts one attempt at a link's password.
+    ///
+    /// # Errors
+    /// `rate_limited`
+    pub fn password(&self, link: LinkId, address: IpAddr) -> Result<(), ApiError> {
+        let own = self.passwords.take((link, address.into()));
+        own.and_then(|()| self.passwords_of_link.take(link)).map_err(|ms| limited(ms).into())
+    }
+}
+
+fn limited(ms: u64) -> Problem {
+    Problem::new(Code::RateLimited).retry_after_ms(ms.max(1))
+}

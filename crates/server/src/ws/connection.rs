@@ -1,0 +1,439 @@
+//! One connection: its outbox goes out, its frames come in.
+//!
+//! Owns: the order of a connection's life, its rate, its end. Must not know: framing (see [`super::transport`]), rules.
+//! Invariants: the actor of everything comes from the login, never from a frame; while a reader does not take what is
+//! written, nothing more is read from it.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roundtable_hub::{Frame, Outbox, Subscription, clock};
+use roundtable_protocol::command::Envelope;
+use roundtable_protocol::frame::{
+    Bye, COMMAND_WINDOW, CommandFrame, ErrorFrame, Hello, Limits, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Subscribe,
+    Unsubscribe, Unsubscribed, Welcome, close,
+};
+use roundtable_protocol::{ClientFrame, Code, ConnectionId, Problem, ServerFrame, SessionId, Stream, UserId};
+
+use crate::auth::{Known, Token, Watch};
+use crate::limits::{Bucket, Rate};
+use crate::problem::store_problem;
+use crate::shutdown;
+use crate::state::App;
+use crate::ws::parse;
+use crate::ws::transport::{Broken, Incoming, Transport};
+
+/// How often the server says something at least; the hub's `head` frames keep it.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long the other side may take to answer a close.
+const CLOSE_ANSWER: Duration = Duration::from_secs(2);
+/// How many frames that cannot be read are answered.
+const UNREADABLE: (u32, u32) = (20, 60);
+/// How many commands above the rate are answered.
+const ABOVE_RATE: (u32, u32) = (1000, 60);
+/// How many frames that are no commands one connection may send a second, and at once.
+const OTHER_FRAMES: (u32, u32) = (200, 400);
+
+/// Why a connection ends, said by its close code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    code: u16,
+    reason: &'static str,
+}
+
+/// What a connection goes on with.
+enum Step {
+    On,
+    End(End),
+    Gone,
+}
+
+/// One connection.
+pub struct Connection<T> {
+    app: App,
+    transport: T,
+    outbox: Arc<Outbox>,
+    /// Taken from the outbox, being written; empty and without memory while nothing happens.
+    frames: Vec<Frame>,
+    deflate: bool,
+    budget: Budget,
+}
+
+/// Who it is, once `hello` is said.
+struct Login {
+    user: UserId,
+    watch: Watch,
+}
+
+/// What a connection may still send.
+struct Budget {
+    commands: Option<(Rate, Bucket)>,
+    others: Bucket,
+    unreadable: Bucket,
+    above_rate: Bucket,
+}
+
+impl Budget {
+    fn new(app: &App) -> Self {
+        let now = Instant::now();
+        let limits = &app.settings.limits;
+        let rate = Rate::new(limits.commands_per_second, limits.commands_burst);
+        Self {
+            commands: rate.map(|rate| (rate, Bucket::full(rate, now))),
+            others: Bucket::full(Self::others(), now),
+            unreadable: Bucket::full(Rate::within(UNREADABLE.0, UNREADABLE.1), now),
+            above_rate: Bucket::full(Rate::within(ABOVE_RATE.0, ABOVE_RATE.1), now),
+        }
+    }
+
+    fn others() -> Rate {
+        Rate::new(OTHER_FRAMES.0, OTHER_FRAMES.1).expect("not 0")
+    }
+
+    fn command(&mut self) -> Result<(), u64> {
+        self.commands.as_mut().map_or(Ok(()), |(rate, bucket)| bucket.take(*rate, Instant::now()))
+    }
+
+    fn other(&mut self) -> Result<(), u64> {
+        self.others.take(Self::others(), Instant::now())
+    }
+
+    /// Counts a frame that could not be read; false when there were too many.
+    fn unreadable(&mut self) -> bool {
+        self.unreadable.take(Rate::within(UNREADABLE.0, UNREADABLE.1), Instant::now()).is_ok()
+    }
+
+    /// Counts a refusal for rate; false when there were too many.
+    fn above_rate(&mut self) -> bool {
+        self.above_rate.take(Rate::within(ABOVE_RATE.0, ABOVE_RATE.1), Instant::now()).is_ok()
+    }
+}
+
+/// Tells the hub that the connection is gone, whatever ends it.
+struct Presence {
+    app: App,
+    outbox: Arc<Outbox>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.app.manager.disconnected(&self.outbox);
+    }
+}
+
+const TOO_MANY_UNREADABLE: End = End { code: close::TOO_MANY, reason: "too many frames that cannot be read" };
+const FAR_ABOVE_RATE: End = End { code: close::TOO_MANY, reason: "far above the rate" };
+const TOO_LARGE: End = End { code: close::FRAME_TOO_LARGE, reason: "frame larger than 1 MiB" };
+const BAD_PROTOCOL: End = End { code: close::BAD_PROTOCOL, reason: "not this protocol" };
+const NO_HELLO: End = End { code: close::NO_HELLO, reason: "no hello in time" };
+const NOT_LOGGED_IN: End = End { code: close::NOT_LOGGED_IN, reason: "not logged in" };
+const LOGGED_OUT: End = End { code: close::NOT_LOGGED_IN, reason: "logged out" };
+const GOING_AWAY: End = End { code: close::GOING_AWAY, reason: "shutting down" };
+
+impl<T: Transport> Connection<T> {
+    /// Makes the connection of an upgraded socket.
+    pub fn new(app: App, transport: T) -> Self {
+        let outbox = Outbox::new(ConnectionId(clock::new_key()));
+        let budget = Budget::new(&app);
+        Self { app, transport, outbox, frames: Vec::new(), deflate: false, budget }
+    }
+
+    /// Runs the connection to its end. `visitor`: whom the upgrade itself logged in.
+    pub async fn run(mut self, visitor: Option<Arc<Known>>) {
+        let _presence = Presence { app: self.app.clone(), outbox: Arc::clone(&self.outbox) };
+        let end = match Box::pin(self.greet(visitor)).await {
+            Ok(login) => self.live(login).await,
+            Err(end) => end,
+        };
+        if let Some(end) = end {
+            tracing::debug!(connection.id = %self.outbox.id(), code = end.code, reason = end.reason, "closing a connection");
+            // A connection that cannot be told is dropped all the same.
+            let _ = Box::pin(self.part(end)).await;
+        }
+    }
+
+    /// Waits for `hello` and answers it.
+    async fn greet(&mut self, visitor: Option<Arc<Known>>) -> Result<Login, Option<End>> {
+        let closing = self.app.closing.clone();
+        let hello = tokio::select! {
+            biased;
+            () = closing.cancelled() => {
+                self.outbox.push(Frame::encode(&shutdown::bye()));
+                return Err(Some(GOING_AWAY));
+            }
+            hello = tokio::time::timeout(self.app.settings.limits.hello_timeout, self.hello()) => hello,
+        };
+        let hello = hello.unwrap_or(Err(Some(NO_HELLO)))?;
+        let known = match known(&self.app, &hello, visitor).await {
+            Ok(Some(known)) => known,
+            Ok(None) => return Err(Some(self.refused(Code::NotLoggedIn.into(), NOT_LOGGED_IN))),
+            Err(problem) => return Err(Some(self.refused(problem, GOING_AWAY))),
+        };
+        let watch = match self.app.logins.watch(known.token_hash).await {
+            Ok(Some(watch)) => watch,
+            Ok(None) => return Err(Some(self.refused(Code::LoginExpired.into(), NOT_LOGGED_IN))),
+            Err(error) => return Err(Some(self.refused(store_problem(&error), GOING_AWAY))),
+        };
+        self.deflate = hello.features.iter().any(|feature| feature == "deflate");
+        self.push(ServerFrame::Welcome(Welcome {
+            connection_id: self.outbox.id(),
+            now: clock::now(),
+            heartbeat_ms: HEARTBEAT.as_millis() as u64,
+            limits: Limits {
+                message_bytes: MAX_MESSAGE_BYTES,
+                frame_bytes: MAX_FRAME_BYTES,
+                commands_per_second: self.app.settings.limits.commands_per_second,
+                window: COMMAND_WINDOW,
+            },
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }));
+        Ok(Login { user: known.user.id, watch })
+    }
+
+    /// Reads frames until one is `hello`; everything else is refused, but answered.
+    async fn hello(&mut self) -> Result<Hello, Option<End>> {
+        loop {
+            let text = match self.transport.receive().await {
+                Ok(Incoming::Text(text)) => text,
+                Ok(Incoming::Nothing) => continue,
+                Ok(Incoming::Closed) | Err(Broken::Gone) => return Err(None),
+                Ok(Incoming::Binary) => return Err(Some(BAD_PROTOCOL)),
+                Err(Broken::TooLarge) => return Err(Some(TOO_LARGE)),
+                Err(Broken::Protocol) => return Err(Some(BAD_PROTOCOL)),
+            };
+            let (re, problem) = match parse::frame(&text) {
+                Ok(ClientFrame::Hello(hello)) => return Ok(hello),
+                Ok(_) => (None, Problem::new(Code::NotLoggedIn).with_detail("say hello first")),
+                Err(unreadable) => (unreadable.re, unreadable.problem),
+            };
+            if !self.budget.unreadable() {
+                return Err(Some(TOO_MANY_UNREADABLE));
+            }
+            self.error(re, None, problem);
+            self.outbox.try_take(&mut self.frames);
+            self.write().await.map_err(|()| None)?;
+        }
+    }
+
+    /// Runs until either side ends it. `None`: the other side has gone.
+    async fn live(&mut self, login: Login) -> Option<End> {
+        let outbox = Arc::clone(&self.outbox);
+        let closing = self.app.closing.clone();
+        let mut closing = pin!(closing.cancelled());
+        let mut logged_out = pin!(login.watch.ended());
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = closing.as_mut() => {
+                    self.push(shutdown::bye());
+                    Step::End(GOING_AWAY)
+                }
+                () = logged_out.as_mut() => {
+                    self.push(ServerFrame::Bye(Bye { code: "logged_out".to_owned(), retry_after_ms: 0 }));
+                    Step::End(LOGGED_OUT)
+                }
+                open = outbox.take(&mut self.frames) => if open { self.written().await } else { Step::Gone },
+                incoming = self.transport.receive() => self.incoming(login.user, incoming).await,
+            };
+            match step {
+                Step::On => {}
+                Step::End(end) => return Some(end),
+                Step::Gone => return None,
+            }
+        }
+    }
+
+    async fn written(&mut self) -> Step {
+        match self.write().await {
+            Ok(()) => Step::On,
+            Err(()) => Step::Gone,
+        }
+    }
+
+    /// Writes what was taken: each frame handed on, one flush at the end.
+    async fn write(&mut self) -> Result<(), ()> {
+        let frames = std::mem::take(&mut self.frames);
+        let (transport, deflate) = (&mut self.transport, self.deflate);
+        let writing = async {
+            for frame in &frames {
+                match frame.deflated().filter(|_| deflate) {
+                    Some(data) => transport.feed_binary(data.clone()).await?,
+                    None => transport.feed_text(frame.text().clone()).await?,
+                }
+            }
+            transport.flush().await
+        };
+        match tokio::time::timeout(self.app.settings.limits.write_timeout, writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(()),
+            Err(_) => {
+                tracing::debug!(connection.id = %self.outbox.id(), "a reader did not take what was written; it is cut");
+                Err(())
+            }
+        }
+    }
+
+    async fn incoming(&mut self, user: UserId, incoming: Result<Incoming, Broken>) -> Step {
+        let text = match incoming {
+            Ok(Incoming::Text(text)) => text,
+            Ok(Incoming::Nothing) => return Step::On,
+            Ok(Incoming::Binary) => {
+                let detail = "frames are text; binary ones come from the server only";
+                return self.unreadable(None, Problem::new(Code::UnknownFrame).with_detail(detail));
+            }
+            Ok(Incoming::Closed) | Err(Broken::Gone) => return Step::Gone,
+            Err(Broken::TooLarge) => {
+                self.error(None, None, Code::FrameTooLarge.into());
+                return Step::End(TOO_LARGE);
+            }
+            Err(Broken::Protocol) => return Step::End(BAD_PROTOCOL),
+        };
+        match parse::frame(&text) {
+            Ok(frame) => self.frame(user, frame).await,
+            Err(unreadable) => self.unreadable(unreadable.re, unreadable.problem),
+        }
+    }
+
+    async fn frame(&mut self, user: UserId, frame: ClientFrame) -> Step {
+        if let ClientFrame::Command(command) = frame {
+            return self.command(user, &command);
+        }
+        if let Err(ms) = self.budget.other() {
+            return self.above_rate(frame, ms);
+        }
+        match frame {
+            ClientFrame::Subscribe(subscribe) => return Box::pin(self.subscribe(user, subscribe)).await,
+            ClientFrame::Unsubscribe(Unsubscribe { id, session_id }) => {
+                self.app.manager.unsubscribe(session_id, self.outbox.id());
+                self.push(ServerFrame::Unsubscribed(Unsubscribed { re: id, session_id }));
+            }
+            ClientFrame::Ephemeral(ephemeral) => self.app.manager.ephemeral(&self.outbox, ephemeral),
+            ClientFrame::Ack(ack) => self.app.manager.acked(&self.outbox, ack),
+            ClientFrame::Ping(ping) => self.push(ServerFrame::Pong(ping)),
+            ClientFrame::Hello(_) => {
+                let problem = Problem::new(Code::UnknownFrame).with_detail("hello is said once, at the beginning");
+                return self.unreadable(None, problem);
+            }
+            ClientFrame::Command(_) => {}
+        }
+        Step::On
+    }
+
+    fn command(&mut self, user: UserId, frame: &CommandFrame) -> Step {
+        let (re, session) = (Some(frame.id), Some(frame.session_id));
+        if let Err(problem) = parse::key(frame) {
+            return self.refuse(re, session, problem);
+        }
+        if let Err(ms) = self.budget.command() {
+            if !self.budget.above_rate() {
+                return Step::End(FAR_ABOVE_RATE);
+            }
+            // Later commands wait for this one, or a lighter moment would put them in front of it.
+            let first = self.outbox.hold(frame.session_id, frame.key);
+            let code = if first { Code::RateLimited } else { Code::RetryInOrder };
+            return self.refuse(re, session, Problem::new(code).retry_after_ms(ms.max(1)));
+        }
+        match parse::command(&frame.name, frame.data.clone()) {
+            Ok(command) => {
+                let stream = frame.stream.unwrap_or(Stream::Main);
+                let envelope = Envelope { key: frame.key, stream, seen: frame.seen, retry: frame.retry, command };
+                self.app.manager.submit(user, &self.outbox, frame, envelope);
+                Step::On
+            }
+            Err(problem) => self.refuse(re, session, problem),
+        }
+    }
+
+    /// Subscribes, and goes on writing meanwhile: a long history waits for room in the outbox.
+    async fn subscribe(&mut self, user: UserId, subscribe: Subscribe) -> Step {
+        let Subscribe { id, session_id, streams } = subscribe;
+        let request = Subscription { connection: Arc::clone(&self.outbox), re: id, session_id, streams, present: true };
+        let manager = self.app.manager.clone();
+        let mut subscribing = pin!(manager.subscribe(user, request));
+        let outbox = Arc::clone(&self.outbox);
+        loop {
+            let done = tokio::select! {
+                biased;
+                result = subscribing.as_mut() => Some(result),
+                open = outbox.take(&mut self.frames) => if open { None } else { return Step::Gone },
+            };
+            match done {
+                Some(Ok(())) => return Step::On,
+                Some(Err(problem)) => return self.refuse(Some(id), Some(session_id), problem),
+                None => {
+                    if self.write().await.is_err() {
+                        return Step::Gone;
+                    }
+                }
+            }
+        }
+    }
+
+    fn above_rate(&mut self, frame: ClientFrame, ms: u64) -> Step {
+        if !self.budget.above_rate() {
+            return Step::End(FAR_ABOVE_RATE);
+        }
+        let (re, session) = match frame {
+            ClientFrame::Subscribe(f) => (f.id, Some(f.session_id)),
+            ClientFrame::Unsubscribe(f) => (f.id, Some(f.session_id)),
+            ClientFrame::Ping(f) => (f.id, None),
+            // What may be lost is lost.
+            _ => return Step::On,
+        };
+        self.refuse(Some(re), session, Problem::new(Code::RateLimited).retry_after_ms(ms.max(1)))
+    }
+
+    fn unreadable(&mut self, re: Option<u64>, problem: Problem) -> Step {
+        if !self.budget.unreadable() {
+            return Step::End(TOO_MANY_UNREADABLE);
+        }
+        self.refuse(re, None, problem)
+    }
+
+    fn refuse(&self, re: Option<u64>, session_id: Option<SessionId>, problem: Problem) -> Step {
+        self.error(re, session_id, problem);
+        Step::On
+    }
+
+    /// Says why before the end.
+    fn refused(&self, problem: Problem, end: End) -> End {
+        self.error(None, None, problem);
+        end
+    }
+
+    fn error(&self, re: Option<u64>, session_id: Option<SessionId>, problem: Problem) {
+        self.push(ServerFrame::Error(ErrorFrame { re, session_id, problem }));
+    }
+
+    fn push(&self, frame: ServerFrame) {
+        self.outbox.push(Frame::encode(&frame));
+    }
+
+    /// Writes what is left, says why, and waits a moment for the other side: a socket that is dropped with unread input
+    /// would take the last words back.
+    async fn part(mut self, end: End) -> Result<(), ()> {
+        self.outbox.close();
+        while self.outbox.try_take(&mut self.frames) {
+            self.write().await?;
+        }
+        let limit = self.app.settings.limits.write_timeout;
+        let closing = self.transport.close(end.code, end.reason);
+        tokio::time::timeout(limit, closing).await.map_err(|_| ())?.map_err(|_| ())?;
+        let answer = async { while !matches!(self.transport.receive().await, Ok(Incoming::Closed) | Err(_)) {} };
+        // Whoever does not answer is not waited for.
+        let _ = within(CLOSE_ANSWER, Box::pin(answer)).await;
+        Ok(())
+    }
+}
+
+/// Returns who `hello` says it is, else whom the upgrade logged in.
+async fn known(app: &App, hello: &Hello, visitor: Option<Arc<Known>>) -> Result<Option<Arc<Known>>, Problem> {
+    let Some(token) = &hello.token else { return Ok(visitor) };
+    app.logins.find(Token::sent(token).hash()).await.map_err(|error| store_problem(&error))
+}
+
+async fn within(limit: Duration, work: Pin<Box<dyn Future<Output = ()> + Send + '_>>) -> bool {
+    tokio::time::timeout(limit, work).await.is_ok()
+}
