@@ -14,7 +14,7 @@ use crate::problem::ApiError;
 
 /// The built page. A debug binary reads it from the disk, a release carries it inside.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Files;
 
