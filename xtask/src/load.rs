@@ -40,7 +40,6 @@ use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use options::Options;
-use peers::System;
 use report::{Report, Rounds};
 
 /// The page that holds the table.
@@ -75,12 +74,12 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
         return again_as_release(root, arguments);
     }
     let binary = target(root).join("release/roundtable");
-    if !binary.exists() {
+    if !binary.exists() && options.systems().any(|system| system == peers::System::Ours) {
         eprintln!("building the release binary");
         let status = Command::new("make").args(["--no-print-directory", "build"]).current_dir(root).status()?;
         ensure!(status.success(), "make build ended with {status}");
     }
-    if options.peers {
+    if options.peers() {
         peers::install(root)?;
     }
     let work = tempfile::Builder::new().prefix("load-").tempdir_in(target(root)).context("failed to make a folder")?;
@@ -142,7 +141,7 @@ impl Bench {
             started.elapsed().as_secs(),
             if self.options.quick { " **A quick run: short phases, one round.**" } else { "" }
         ));
-        if self.options.peers {
+        if self.options.peers() {
             text.push_str(&format!("Peers: {}.\n", peers::versions(&self.root)?));
         }
         text.push_str(&format!("Limits that were raised: {open_files};"));
@@ -159,11 +158,8 @@ impl Bench {
         for receivers in self.options.sizes() {
             let mut rounds = Rounds { receivers, figures: Vec::new(), memory: Vec::new() };
             for round in 1..=self.options.rounds(receivers) {
-                for system in [System::Ours, System::SocketIo, System::Bun] {
-                    if system != System::Ours && !self.options.peers {
-                        continue;
-                    }
-                    self.say(&format!("fan-out to {receivers}, round {round}: {system:?}"));
+                for system in self.options.systems() {
+                    self.say(&format!("fan-out to {receivers}, round {round}: {}", system.name()));
                     let outcome = fanout::measure(self, system, receivers).await?;
                     rounds.figures.extend(outcome.figures);
                     rounds.memory.push((system, outcome.memory_each));

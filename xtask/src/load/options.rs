@@ -3,6 +3,8 @@
 use anyhow::{Result, bail};
 use std::time::Duration;
 
+use super::peers::System;
+
 /// The measures, in the order in which they run.
 pub const MEASURES: &[(&str, &str)] = &[
     ("start", "cold start to the page, memory of a fresh server, size of the binary"),
@@ -23,7 +25,7 @@ pub const SIZES: &[usize] = &[100, 1_000, 5_000];
 pub struct Options {
     pub quick: bool,
     pub write: bool,
-    pub peers: bool,
+    systems: Vec<System>,
     only: Vec<String>,
     sizes: Vec<usize>,
 }
@@ -31,13 +33,17 @@ pub struct Options {
 impl Options {
     /// Reads the arguments.
     pub fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options = Self { quick: false, write: false, peers: true, only: Vec::new(), sizes: SIZES.to_vec() };
+        let mut options =
+            Self { quick: false, write: false, systems: System::ALL.to_vec(), only: Vec::new(), sizes: SIZES.to_vec() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--write" => options.write = true,
-                "--no-peers" => options.peers = false,
+                "--systems" => {
+                    let Some(list) = arguments.next() else { bail!("--systems wants names, as in --systems ours,bun") };
+                    options.systems = list.split(',').map(system).collect::<Result<_>>()?;
+                }
                 "--sizes" => {
                     let Some(list) = arguments.next() else { bail!("--sizes wants numbers, as in --sizes 100,1000") };
                     options.sizes = list.split(',').map(str::parse).collect::<Result<_, _>>()?;
@@ -54,6 +60,16 @@ impl Options {
     /// Says whether a measure is wanted.
     pub fn does(&self, measure: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == measure)
+    }
+
+    /// Returns whose servers are wanted, in the order in which they run.
+    pub fn systems(&self) -> impl Iterator<Item = System> {
+        System::ALL.into_iter().filter(|system| self.systems.contains(system))
+    }
+
+    /// Says whether somebody else's server is wanted.
+    pub fn peers(&self) -> bool {
+        self.systems().any(|system| system != System::Ours)
     }
 
     /// Returns the numbers of receivers that are wanted.
@@ -94,6 +110,13 @@ impl Options {
     }
 }
 
+fn system(name: &str) -> Result<System> {
+    match System::ALL.into_iter().find(|system| system.name() == name) {
+        Some(system) => Ok(system),
+        None => bail!("\"{name}\" is no system; there are ours, socketio and bun"),
+    }
+}
+
 fn is_measure(name: &str) -> bool {
     MEASURES.iter().any(|(measure, _)| *measure == name)
 }
@@ -101,10 +124,10 @@ fn is_measure(name: &str) -> bool {
 /// Says what may be asked.
 pub fn usage() -> String {
     let mut text = String::from(
-        "usage: cargo xtask load [--quick] [--write] [--no-peers] [--sizes N,N] [--MEASURE ...]\n\n  \
+        "usage: cargo xtask load [--quick] [--write] [--systems ...] [--sizes N,N] [--MEASURE ...]\n\n  \
          --quick     short phases, one round: to see that it works, not to quote\n  \
          --write     put the result into docs/performance.md\n  \
-         --no-peers  our server alone\n  \
+         --systems   whose servers: ours,socketio,bun without it\n  \
          --sizes     numbers of receivers; 100,1000,5000 without it\n\n\
          Measures; all without one:\n",
     );
@@ -139,8 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn systems_run_in_one_order() {
+        let options = parse("--systems bun,ours").expect("good arguments");
+        assert_eq!(options.systems().collect::<Vec<_>>(), [System::Ours, System::Bun]);
+        assert!(options.peers() && !parse("--systems ours").expect("good arguments").peers());
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
-        for text in ["--fast", "fanout", "--sizes", "--sizes x", "--"] {
+        for text in ["--fast", "fanout", "--sizes", "--sizes x", "--systems ws", "--"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

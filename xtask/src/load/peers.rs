@@ -17,6 +17,20 @@ pub enum System {
     Bun,
 }
 
+impl System {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Self; 3] = [Self::Ours, Self::SocketIo, Self::Bun];
+
+    /// Returns how the system is called on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::SocketIo => "socketio",
+            Self::Bun => "bun",
+        }
+    }
+}
+
 /// The folder that holds the peers' servers and packages.
 pub fn folder(root: &Path) -> PathBuf {
     root.join("bench/peers")
@@ -34,7 +48,7 @@ pub fn install(root: &Path) -> Result<()> {
         .current_dir(&folder)
         .status()
         .context("failed to start npm")?;
-    ensure!(status.success(), "npm could not install the peers' packages; --peers none measures without them");
+    ensure!(status.success(), "npm could not install the peers' packages; --systems ours measures without them");
     Ok(())
 }
 

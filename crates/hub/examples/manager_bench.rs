@@ -1,8 +1,8 @@
 //! Durable appends through `SessionManager` over SQLite, without sockets: each caller posts a message of 200 bytes and
 //! waits until it is on the disk, then posts the next. Prints one JSON object; `cargo xtask load --append` runs it
-//! beside the store's bench of the same name, which does nothing but commit groups.
+//! beside the store's `append_bench`, which does nothing but commit groups.
 //!
-//! `cargo run --release -p roundtable-hub --example append_bench -- --callers 64 --sessions 100 --seconds 4 --data DIR`
+//! `cargo run --release -p roundtable-hub --example manager_bench -- --callers 64 --sessions 100 --seconds 4 --data DIR`
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let asked = match read_arguments() {
         Ok(asked) => asked,
         Err(why) => {
-            eprintln!("{why}\nusage: append_bench --callers N --sessions N --seconds N --data DIR");
+            eprintln!("{why}\nusage: manager_bench --callers N --sessions N --seconds N --data DIR");
             return ExitCode::from(2);
         }
     };
