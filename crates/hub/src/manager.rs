@@ -217,7 +217,7 @@ impl SessionManager {
         let (reply, answer) = oneshot::channel();
         let fingerprint = fingerprint(user, &envelope);
         let queued = Queued { caller, subject, envelope, fingerprint, reply: Reply::Waiter(reply), attempts: 0 };
-        self.send(session, Input::Command(queued))?;
+        self.send(session, Input::Command(Box::new(queued)))?;
         answer.await.map_err(|_| Problem::new(Code::Unavailable).retry_after_ms(500))?
     }
 
@@ -381,7 +381,7 @@ impl SessionManager {
         let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
         let (caller, subject) = (Caller::User(user), Subject::Stranger);
         let queued = Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 };
-        if let Err(problem) = self.send(session, Input::Command(queued)) {
+        if let Err(problem) = self.send(session, Input::Command(Box::new(queued))) {
             if problem.retryable {
                 outbox.close_gate(session, order, key);
             }
@@ -579,7 +579,7 @@ fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mps
     while let Ok(input) = inputs.try_recv() {
         let problem = Problem::new(code);
         match input {
-            Input::Command(queued) => crate::room::refuse(session, queued, problem),
+            Input::Command(queued) => crate::room::refuse(session, *queued, problem),
             Input::Subscribe(_, _, reply) => {
                 // A caller that has gone does not want the answer.
                 let _ = reply.send(Err(problem));
@@ -623,3 +623,6 @@ fn unavailable(error: StoreError) -> Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub(crate) use load::Loaded;
 /// What comes into a room.
 pub(crate) enum Input {
     /// A command from a caller.
-    Command(Queued),
+    Command(Box<Queued>),
     /// A connection wants to read.
     Subscribe(UserId, Subscription, oneshot::Sender<Result<(), Problem>>),
     /// History has been sent to a joiner, or could not be.

@@ -88,10 +88,12 @@ impl Views {
         {
             return Ok(kept);
         }
+        // Taken before reading: the store drops a page that may be older than the erasing of a text.
+        let rev = self.store.head(self.session).await?.map_or(Rev::ZERO, |head| head.rev);
         let made = self.make_page(stream, page, span).await?;
         if full {
             let json = serde_json::to_vec(&made).expect("a page serialises: string keys, no failing parts");
-            let snapshot = ViewSnapshot { rev: Rev::ZERO, bytes: deflate(&[], &json) };
+            let snapshot = ViewSnapshot { rev, bytes: deflate(&[], &json) };
             self.store.put_view(self.session, key, snapshot).await?;
         }
         Ok(made)

@@ -20,7 +20,7 @@ use crate::turns::Said;
 impl Room {
     pub(crate) async fn take(&mut self, input: Input) {
         match input {
-            Input::Command(queued) => self.enqueue(queued),
+            Input::Command(queued) => self.enqueue(*queued),
             Input::Subscribe(user, request, reply) => {
                 // A caller that has gone does not want the answer.
                 let _ = reply.send(self.subscribe(user, request));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roundtable_protocol::{Role, Stream};
+use roundtable_protocol::{Role, SessionId, Stream, UserId};
 
 use crate::support::House;
 
@@ -52,4 +52,82 @@ async fn a_shut_down_manager_takes_nothing_more() {
     house.manager.shutdown().await;
     let refused = house.post(session, ana, MAIN, "late").await.map_err(|p| p.code.name());
     assert_eq!(refused, Err("shutting_down"));
+}
+
+/// Resident memory of this process. Unit: kilobytes.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("a resident size");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")
+}
+
+/// Opens sessions and leaves them; returns resident memory while they are open.
+async fn open_and_leave(house: &House, sessions: &[(SessionId, UserId)]) -> u64 {
+    let mut readers = Vec::new();
+    for some in sessions.chunks(100) {
+        let open = some.iter().map(|(session, ana)| async {
+            let reader = house.reader(*session, *ana, &[MAIN, Stream::Side]).await;
+            house.post(*session, *ana, MAIN, "hello").await.expect("posted");
+            reader
+        });
+        readers.extend(futures_util::future::join_all(open).await);
+    }
+    let open = resident_kb();
+    let mut revs = Vec::new();
+    for (session, _) in sessions {
+        revs.push(house.manager.store().head(*session).await.expect("answered").expect("there").rev);
+    }
+    readers.drain(..).for_each(|reader| house.manager.disconnected(&reader.outbox));
+    tokio::time::pause();
+    while house.manager.stats().rooms > 0 {
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::task::yield_now().await;
+    }
+    tokio::time::resume();
+    // Each room writes its state last; then it is gone.
+    for ((session, _), rev) in sessions.iter().zip(revs) {
+        while house.manager.store().state(*session).await.expect("answered").is_none_or(|state| state.rev < rev) {
+            tokio::task::yield_now().await;
+        }
+    }
+    open
+}
+
+/// Returns resident memory before 5,000 sessions are opened, with all of them open, and after they were left. They are
+/// opened and left once before, so that the bounded caches of the store are as full as they get.
+async fn memory_of_5000() -> [u64; 3] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = roundtable_store::SqliteStore::open(folder.path()).expect("a store");
+    let house = House::over(std::sync::Arc::new(store));
+    let mut sessions = Vec::new();
+    for _ in 0..50 {
+        sessions.extend(futures_util::future::join_all((0..100).map(|_| house.session())).await);
+    }
+    open_and_leave(&house, &sessions).await;
+    let before = resident_kb();
+    let open = open_and_leave(&house, &sessions).await;
+    // The last snapshots are being written, and the allocator gives pages back a moment after they are free.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while resident_kb() > before + before / 5 && std::time::Instant::now() < deadline {
+        house.session().await;
+    }
+    [before, open, resident_kb()]
+}
+
+#[test]
+fn five_thousand_sessions_opened_and_left_give_their_memory_back() {
+    const CHILD: &str = "ROUNDTABLE_TEST_MEMORY_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let [before, open, after] = runtime.block_on(memory_of_5000());
+        assert!(open > before + before / 5, "open rooms weigh something: {before} KB before, {open} KB open");
+        assert!(after <= before + before / 5, "{before} KB before, {open} KB open, {after} KB after");
+        return;
+    }
+    // A process of its own, so that other tests do not weigh in.
+    let own = std::env::current_exe().expect("this program");
+    let name = "life::five_thousand_sessions_opened_and_left_give_their_memory_back";
+    let run = std::process::Command::new(own).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output();
+    let run = run.expect("runs");
+    assert!(run.status.success(), "{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
 }

@@ -7,3 +7,7 @@ mod life;
 mod rights;
 mod support;
 mod turns;
+
+/// The allocator of the server's binary, so that what is measured here holds there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

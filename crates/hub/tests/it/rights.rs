@@ -83,3 +83,22 @@ async fn a_rights_epoch_that_moves_in_flight_is_caught_and_the_command_decided_a
     house.manager.store().raise_rights_epoch(project).await.expect("raised");
     house.post(session, ana, Stream::Main, "after").await.expect("posted with a grant of the new epoch");
 }
+
+/// The rule "the assistant answers always while one person who may prompt is online" counts by role in `core`; who may
+/// prompt stands in the role table of `access`. Both must agree.
+#[tokio::test(start_paused = true)]
+async fn who_counts_as_a_prompter_is_who_may_prompt() {
+    for role in [Role::Viewer, Role::Collaborator, Role::Moderator] {
+        let mut house = House::new();
+        let (session, ana) = house.session().await;
+        let (other, _) = house.person(session, "Other", role).await;
+        let _ana = house.reader(session, ana, &BOTH).await;
+        let _other = house.reader(session, other, &BOTH).await;
+        let unaddressed = roundtable_protocol::command::MessagePost { text: "hm".to_owned(), ..Default::default() };
+        let receipt = house.give(session, ana, Command::MessagePost(unaddressed)).await.expect("posted");
+        house.post(session, ana, Stream::Main, "later").await.expect("posted");
+        let asked = house.work.try_recv().is_ok();
+        let may = roundtable_access::roles::permissions(role).allows(roundtable_protocol::Permission::TurnPrompt);
+        assert_eq!(asked, !may, "{role}: {receipt:?}");
+    }
+}

@@ -1,0 +1,129 @@
+use bytes::Bytes;
+use roundtable_protocol::command::MessagePost;
+use roundtable_protocol::model::{SessionKind, Settings, Visibility};
+use roundtable_protocol::{DEFAULT_PROJECT, Rev};
+use roundtable_store::{Commit, MemoryStore, NewEvent};
+
+use super::*;
+use crate::clock;
+
+fn manager() -> SessionManager {
+    SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default()).0
+}
+
+fn founding(session: SessionId, owner: UserId) -> Founding {
+    Founding {
+        session,
+        epoch: Epoch::from_random(clock::random()),
+        project: DEFAULT_PROJECT,
+        owner,
+        owner_name: "Ana".to_owned(),
+        title: "A test".to_owned(),
+        kind: SessionKind::Collaborative,
+        visibility: Visibility::Private,
+        settings: Settings::default(),
+        description: String::new(),
+        tags: Vec::new(),
+        category: None,
+        expires_at: None,
+        start: true,
+        assistant: None,
+    }
+}
+
+async fn session(manager: &SessionManager) -> (SessionId, UserId) {
+    let (session, owner) = (SessionId(clock::new_key()), UserId(clock::new_key()));
+    manager.create(clock::new_key(), founding(session, owner)).await.expect("created");
+    (session, owner)
+}
+
+async fn say(manager: &SessionManager, session: SessionId, who: UserId) -> Result<Receipt, Problem> {
+    let command = Command::MessagePost(MessagePost { text: "hello".to_owned(), ..MessagePost::default() });
+    let envelope = Envelope { key: clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+    manager.command(session, who, envelope).await
+}
+
+/// Writes an event behind the rooms' back, as a newer version or a fault would.
+async fn plant(manager: &SessionManager, session: SessionId, kind: &str, body: &str) {
+    let head = manager.store().head(session).await.expect("answered").expect("there");
+    let (id, at) = (EventId(clock::new_key()), clock::now());
+    let header = format!(r#"{{"id":"{id}","kind":"{kind}","actor":"system","at":"{at}"}}"#);
+    let event = NewEvent {
+        stream: Stream::Main,
+        seq: head.heads[0].next(),
+        id,
+        key: id.0,
+        fingerprint: None,
+        branch: None,
+        seen: None,
+        causes: Vec::new(),
+        header: header.into(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let commit = Commit {
+        session,
+        expected_rev: head.rev,
+        expected_rights: head.rights_epoch,
+        birth: None,
+        events: vec![event],
+        redactions: Vec::new(),
+        directory: None,
+        members: Vec::new(),
+        wake_at: None,
+        at,
+        outbox: Vec::new(),
+        documents: Vec::new(),
+    };
+    assert!(manager.store().append(commit).await.expect("appended").rev > Rev::ZERO);
+}
+
+#[tokio::test]
+async fn a_room_that_panics_ends_alone() {
+    let manager = manager();
+    let (hurt, ana) = session(&manager).await;
+    let (other, ben) = session(&manager).await;
+    say(&manager, hurt, ana).await.expect("posted");
+    say(&manager, other, ben).await.expect("posted");
+    let outbox = Outbox::new(ConnectionId(clock::new_key()));
+    let position = roundtable_protocol::frame::StreamPosition { stream: Stream::Main, epoch: None, after: None };
+    let connection = Arc::clone(&outbox);
+    let request = Subscription { connection, re: 1, session_id: hurt, streams: vec![position], present: true };
+    manager.subscribe(ana, request).await.expect("subscribed");
+    let asked: Result<(), Problem> = manager.ask(hurt, |_| panic!("planted")).await;
+    assert!(asked.is_err());
+    say(&manager, other, ben).await.expect("another session goes on");
+    say(&manager, hurt, ana).await.expect("the hurt one is loaded anew");
+    assert_eq!(manager.stats().panics, 1);
+    let mut frames = Vec::new();
+    while !frames.iter().any(|f: &Frame| f.kind() == "lagging") {
+        assert!(outbox.take(&mut frames).await, "its readers are told to subscribe again");
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_folded_is_read_only_and_hurts_nobody_else() {
+    for (kind, body, code) in
+        [("moon.landed", "{}", Code::UpgradeInProgress), ("message.posted", r#"{"text":7}"#, Code::HistoryBroken)]
+    {
+        let manager = manager();
+        let (broken, ana) = session(&manager).await;
+        let (other, ben) = session(&manager).await;
+        plant(&manager, broken, kind, body).await;
+        assert_eq!(say(&manager, broken, ana).await.map_err(|p| p.code), Err(code), "{kind}");
+        let read = manager.events(broken, ana, Stream::Main, Seq::ZERO, 10).await.expect("reading works");
+        assert!(!read.events.is_empty());
+        say(&manager, other, ben).await.expect("another session goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_second_create_with_the_same_session_answers_the_first() {
+    let manager = manager();
+    let (id, owner) = session(&manager).await;
+    let again = Founding { title: "Another".to_owned(), ..founding(id, owner) };
+    let stranger = founding(id, UserId(clock::new_key()));
+    let again = manager.create(clock::new_key(), again).await.expect("answered");
+    assert!(again.duplicate && again.info.title == "A test");
+    let refused = manager.create(clock::new_key(), stranger).await.map(|_| ()).map_err(|p| p.code);
+    assert_eq!(refused, Err(Code::KeyReused));
+}
