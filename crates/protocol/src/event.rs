@@ -111,8 +111,9 @@ impl<'de> Deserialize<'de> for Actor {
     }
 }
 
+// `tt` and not `literal`: utoipa does not see through the group that a `literal` arrives in.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $kind:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $kind:tt,)*) => {
         /// What happened, by kind.
         #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
         #[serde(tag = "kind", content = "data")]

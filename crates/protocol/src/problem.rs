@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+// `tt` and not `literal`: utoipa does not see through the group that a `literal` arrives in.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal, $retry:literal, $title:literal, $fix:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:tt, $status:literal, $retry:literal, $title:literal, $fix:literal;)*) => {
         /// A stable word for what went wrong.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         pub enum Code {
