@@ -8,7 +8,9 @@ use roundtable_core::{Caller, Context, Decision, Rejection, Session};
 use roundtable_protocol::command::{Envelope, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
-use roundtable_protocol::{Code, Command, Event, ParticipantId, Problem, Rev, Role, Seq, Stream, Timestamp, UserId};
+use roundtable_protocol::{
+    Code, Command, Event, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream, Timestamp, UserId,
+};
 use roundtable_store::{Commit, NewEvent};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -216,7 +218,20 @@ impl Room {
         }
         match self.decide_on_pending(queued, batch) {
             Ok(decision) => self.accept(queued, decision, batch),
-            Err(rejection) => Outcome::Refused(rejection.into()),
+            Err(rejection) => Outcome::Refused(self.hidden(queued.caller, rejection).into()),
+        }
+    }
+
+    /// Whoever may not view a session is not told that there is one.
+    fn hidden(&mut self, caller: Caller, rejection: Rejection) -> Rejection {
+        match caller {
+            Caller::User(user)
+                if rejection.code == Code::NotAParticipant
+                    && !self.grants.at_hand(&self.pending, user).mask.allows(Permission::SessionView) =>
+            {
+                Code::NotFound.into()
+            }
+            _ => rejection,
         }
     }
 

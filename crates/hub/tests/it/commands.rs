@@ -113,4 +113,6 @@ async fn what_the_rules_refuse_is_a_problem_with_its_code() {
     let stranger = roundtable_protocol::UserId(roundtable_hub::clock::new_key());
     let refused = house.manager.standing(session, stranger).await.map(|_| ()).map_err(|p| p.code);
     assert_eq!(refused, Err(Code::NotFound));
+    let refused = house.post(session, stranger, MAIN, "is there anybody?").await.map_err(|p: Problem| p.code);
+    assert_eq!(refused, Err(Code::NotFound), "a stranger is not told that there is a session");
 }
