@@ -75,8 +75,7 @@ impl Subscriber {
     /// History has been sent: what was held follows. False when the subscription is over.
     pub(crate) fn release(&mut self) -> bool {
         let held = self.held.take().unwrap_or_default();
-        let lost = |f: &Frame| f.streams().iter().any(|s| !self.streams.contains(s));
-        held.frames.into_iter().filter(|f| !lost(f)).all(|f| self.outbox.offer(f) == Pushed::Waits)
+        held.frames.into_iter().all(|f| self.outbox.offer(f) == Pushed::Waits)
     }
 
     /// Whether history is still being sent.

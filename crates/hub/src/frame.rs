@@ -97,9 +97,9 @@ impl Frame {
         self.0.events
     }
 
-    /// Returns the streams whose content the frame holds.
-    pub(crate) fn streams(&self) -> StreamSet {
-        self.0.streams
+    /// Returns whether everything that the frame holds is of `streams`.
+    pub(crate) fn is_within(&self, streams: StreamSet) -> bool {
+        self.0.streams.intersect(streams) == self.0.streams
     }
 
     /// Returns how much the frame weighs in a backlog. Unit: bytes.

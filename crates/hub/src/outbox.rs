@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roundtable_protocol::frame::{Lagging, ServerFrame};
-use roundtable_protocol::{ConnectionId, Seq, SessionId, Stream, StreamSet};
+use roundtable_protocol::{ConnectionId, Seq, SessionId, StreamSet};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ struct Backlog {
 }
 
 /// What the backlog knows of one subscription.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Subscribed {
     session: SessionId,
     streams: StreamSet,
@@ -155,9 +155,14 @@ impl Outbox {
     /// Drops what waits of streams that may not be read any more.
     pub(crate) fn restrict(&self, session: SessionId, streams: StreamSet) {
         let mut backlog = self.lock();
-        let lost: StreamSet = Stream::ALL.into_iter().filter(|s| !streams.contains(*s)).collect();
-        backlog.purge(|f| f.session() == Some(session) && !f.streams().intersect(lost).is_empty());
         backlog.subscription(session).streams = streams;
+        let lost = |f: &Frame| f.session() == Some(session) && !f.is_within(streams);
+        let torn = backlog.queue.iter().any(|f| lost(f) && f.kind() == "snapshot");
+        backlog.purge(lost);
+        if torn {
+            // What was folded together cannot be taken apart: the reader starts again with what is left to it.
+            backlog.end_subscription(session);
+        }
     }
 
     /// Puts a frame into the queue, or takes the heaviest subscription away when that passes the bounds.
@@ -171,6 +176,15 @@ impl Outbox {
             let Some(session) = session else { return Pushed::Gone };
             let s = backlog.subscription(session);
             if s.lagging {
+                return Pushed::Gone;
+            }
+            if !frame.is_within(s.streams) {
+                // Made before a right was lost, offered after it: history that was being sent.
+                if frame.kind() != "snapshot" {
+                    return Pushed::Waits;
+                }
+                backlog.end_subscription(session);
+                self.filled.notify_one();
                 return Pushed::Gone;
             }
             if let Some((stream, _, last)) = frame.events() {
@@ -293,22 +307,20 @@ impl Backlog {
 
     /// Takes the subscription with the most bytes away and says where each of its streams goes on.
     fn drop_heaviest(&mut self) {
-        let weight = |backlog: &Self, session| -> usize {
-            backlog.queue.iter().filter(|f| f.session() == Some(session) && !f.is_answer()).map(Frame::weight).sum()
+        let weight = |session| -> usize {
+            self.queue.iter().filter(|f| f.session() == Some(session) && !f.is_answer()).map(Frame::weight).sum()
         };
-        let Some((session, streams)) = self
-            .subscriptions
-            .iter()
-            .filter(|s| !s.lagging)
-            .max_by_key(|s| weight(self, s.session))
-            .map(|s| (s.session, s.streams))
-        else {
-            return;
-        };
-        let mut after = self.subscription(session).pushed;
-        for (stream, first, _) in
-            self.queue.iter().rev().filter(|f| f.session() == Some(session)).filter_map(Frame::events)
-        {
+        let live = self.subscriptions.iter().filter(|s| !s.lagging).map(|s| s.session);
+        if let Some(heaviest) = live.max_by_key(|session| weight(*session)) {
+            self.end_subscription(heaviest);
+        }
+    }
+
+    /// Drops what waits of a subscription and says where each of its streams goes on.
+    fn end_subscription(&mut self, session: SessionId) {
+        let Subscribed { streams, pushed: mut after, .. } = *self.subscription(session);
+        let waiting = self.queue.iter().rev().filter(|f| f.session() == Some(session));
+        for (stream, first, _) in waiting.filter_map(Frame::events) {
             after[stream as usize] = Seq(first.0.saturating_sub(1));
         }
         self.purge(|f| f.session() == Some(session) && !f.is_answer());
@@ -321,3 +333,6 @@ impl Backlog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use roundtable_core::Caller;
 use roundtable_protocol::frame::{Accepted, ErrorFrame, ServerFrame};
-use roundtable_protocol::{Code, EventBody, Problem, Rev, SessionId};
+use roundtable_protocol::{Code, Command, EventBody, Problem, Rev, SessionId};
 use roundtable_store::{AppendError, Appended, StoreError};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
@@ -71,9 +71,12 @@ impl Room {
     }
 
     /// Answers the commands of a batch, in order.
-    pub(crate) fn answer(&self, items: Vec<(Queued, Outcome)>) {
+    pub(crate) fn answer(&mut self, items: Vec<(Queued, Outcome)>) {
         for (queued, outcome) in items {
             self.gate(&queued, &outcome);
+            if matches!((&queued.envelope.command, &outcome), (Command::TurnStart(_), Outcome::Refused(_))) {
+                self.claiming = None;
+            }
             answer(self.id, queued, outcome);
         }
     }

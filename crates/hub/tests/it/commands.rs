@@ -111,6 +111,8 @@ async fn what_the_rules_refuse_is_a_problem_with_its_code() {
     let refused = house.post(session, eve, MAIN, "hello").await.map_err(|p: Problem| p.code);
     assert_eq!(refused, Err(Code::Forbidden));
     let stranger = roundtable_protocol::UserId(roundtable_hub::clock::new_key());
+    let refused = house.post(session, stranger, MAIN, "hello").await.map_err(|p: Problem| p.code);
+    assert_eq!(refused, Err(Code::NotFound), "a session that somebody may not see does not exist for them");
     let refused = house.manager.standing(session, stranger).await.map(|_| ()).map_err(|p| p.code);
     assert_eq!(refused, Err(Code::NotFound));
     let refused = house.post(session, stranger, MAIN, "is there anybody?").await.map_err(|p: Problem| p.code);
