@@ -218,8 +218,6 @@ impl Room {
         }
         match self.decide_on_pending(queued, batch) {
             Ok(decision) => self.accept(queued, decision, batch),
-            // A session that somebody may not see does not exist for them.
-            Err(rejection) if rejection.code == Code::NotAParticipant => Outcome::Refused(Problem::new(Code::NotFound)),
             Err(rejection) => Outcome::Refused(self.hidden(queued.caller, rejection).into()),
         }
     }

@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+
+use roundtable_protocol::frame::{Head, Snapshot};
+use roundtable_protocol::{Stream, View};
+
+use super::*;
+
+const SESSION: SessionId = SessionId::NIL;
+
+fn both() -> StreamSet {
+    [Stream::Main, Stream::Side].into_iter().collect()
+}
+
+fn outbox() -> Arc<Outbox> {
+    let outbox = Outbox::new(ConnectionId::NIL);
+    outbox.open(SESSION, both(), [Seq::ZERO; 4]);
+    outbox
+}
+
+fn events(stream: Stream, seq: u64) -> Frame {
+    Frame::events_of(SESSION, stream, Seq(seq), Seq(seq), std::iter::once(&b"{}"[..]))
+}
+
+fn snapshot() -> Frame {
+    let at: BTreeMap<_, _> = both().iter().map(|s| (s, Seq(1))).collect();
+    Frame::encode(&ServerFrame::Snapshot(Snapshot { session_id: SESSION, at, head: View::default() }))
+}
+
+fn kinds(outbox: &Outbox) -> Vec<&'static str> {
+    let mut frames = Vec::new();
+    while outbox.try_take(&mut frames) {}
+    frames.iter().map(Frame::kind).collect()
+}
+
+#[test]
+fn history_of_a_stream_that_was_lost_meanwhile_is_not_sent() {
+    let outbox = outbox();
+    outbox.restrict(SESSION, StreamSet::EMPTY.with(Stream::Main));
+    assert_eq!(outbox.offer(events(Stream::Side, 1)), Pushed::Waits);
+    assert_eq!(outbox.offer(events(Stream::Main, 1)), Pushed::Waits);
+    assert_eq!(kinds(&outbox), ["events"]);
+}
+
+#[test]
+fn a_snapshot_with_a_lost_stream_in_it_makes_the_reader_start_again() {
+    let queued = outbox();
+    queued.offer(snapshot());
+    queued.restrict(SESSION, StreamSet::EMPTY.with(Stream::Main));
+    assert_eq!(kinds(&queued), ["lagging"]);
+    let late = outbox();
+    late.restrict(SESSION, StreamSet::EMPTY.with(Stream::Main));
+    assert_eq!(late.offer(snapshot()), Pushed::Gone);
+    assert_eq!(kinds(&late), ["lagging"]);
+}
+
+#[test]
+fn a_backlog_above_its_bounds_takes_the_heaviest_subscription_and_no_other() {
+    let outbox = outbox();
+    let light = SessionId::derive(uuid::Uuid::from_u128(7), 0);
+    outbox.open(light, both(), [Seq::ZERO; 4]);
+    let streams = BTreeMap::from([(Stream::Main, Seq(5))]);
+    outbox.offer(Frame::encode(&ServerFrame::Head(Head { session_id: light, streams })));
+    let full = (1..).map(|seq| outbox.offer(events(Stream::Main, seq))).take_while(|p| *p == Pushed::Waits).count();
+    assert_eq!(full, BACKLOG_FRAMES - 1, "one place is the other session's");
+    assert_eq!(kinds(&outbox), ["head", "lagging", "lagging"]);
+    assert_eq!(outbox.offer(events(Stream::Main, 9_999)), Pushed::Gone, "nothing is skipped silently");
+}
+
+#[test]
+fn the_gate_opens_when_the_refused_key_returns() {
+    let outbox = outbox();
+    let keys: Vec<_> = (0..3u128).map(uuid::Uuid::from_u128).collect();
+    let first = outbox.submit(SESSION, keys[0], 32).expect("open");
+    let second = outbox.submit(SESSION, keys[1], 32).expect("open");
+    outbox.close_gate(SESSION, first, keys[0]);
+    assert!(outbox.is_gated(SESSION, second) && !outbox.is_gated(SESSION, first));
+    assert_eq!(outbox.submit(SESSION, keys[2], 32), Err(Refused::RetryInOrder));
+    assert!(outbox.submit(SESSION, keys[0], 32).is_ok());
+    assert!(outbox.submit(SESSION, keys[2], 32).is_ok());
+}
+
+#[tokio::test]
+async fn a_closed_outbox_hands_out_what_it_has_and_ends() {
+    let outbox = outbox();
+    outbox.offer(events(Stream::Main, 1));
+    outbox.close();
+    let mut frames = Vec::new();
+    assert!(outbox.take(&mut frames).await);
+    assert!(!outbox.take(&mut frames).await);
+    assert_eq!(outbox.offer(events(Stream::Main, 2)), Pushed::Gone);
+}
