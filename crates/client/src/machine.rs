@@ -295,10 +295,14 @@ impl Machine {
         let now = self.now;
         match frame {
             ServerFrame::Welcome(welcome) => self.welcomed(welcome.heartbeat_ms),
-            ServerFrame::Subscribed(frame) => self.with(frame.session_id, |s| {
-                s.subscribed(frame);
-                Effect::Changed
-            }),
+            ServerFrame::Subscribed(frame) => {
+                let session = frame.session_id;
+                self.with(session, |s| {
+                    s.subscribed(frame, now);
+                    Effect::Changed
+                });
+                self.resubscribe_if_due(session);
+            }
             ServerFrame::Snapshot(frame) => self.with(frame.session_id, |s| s.snapshot(frame, now)),
             ServerFrame::Delta(frame) => self.with(frame.session_id, |s| s.delta(&frame)),
             ServerFrame::Access(frame) => self.with(frame.session_id, |s| s.access(frame)),
@@ -365,7 +369,7 @@ impl Machine {
         });
         match found {
             Some((session, Some(key))) => self.command_refused(session, key, re, frame.problem),
-            Some((session, None)) => self.subscribe_refused(session, re, frame.problem),
+            Some((session, None)) => self.subscribe_refused(session, frame.problem),
             None => {}
         }
     }
@@ -388,12 +392,12 @@ impl Machine {
         self.release(session);
     }
 
-    fn subscribe_refused(&mut self, session: SessionId, re: u64, problem: Problem) {
+    fn subscribe_refused(&mut self, session: SessionId, problem: Problem) {
         let jitter = if problem.retryable { self.entropy.jitter() } else { 0.0 };
         let Some(sync) = self.sessions.get_mut(&session) else { return };
         if problem.retryable {
             let pause = problem.retry_after_ms.unwrap_or(0) + link::jittered(sync.subscribe_refusals(), jitter);
-            sync.subscribe_postponed(re, self.now + pause);
+            sync.subscribe_postponed(self.now + pause);
         } else {
             sync.refused();
             self.outputs.push_back(Output::Refused { session, problem: Box::new(problem) });

@@ -108,9 +108,9 @@ impl Checks {
         self.declined.insert(key);
     }
 
-    /// A client holds a stream this far; none: not at all.
+    /// A client holds a stream this far; none, or seq 0: nothing of it.
     pub fn holds(&mut self, person: usize, stream: Stream, seq: Option<Seq>) {
-        let Some(seq) = seq else {
+        let Some(seq) = seq.filter(|seq| *seq > Seq::ZERO) else {
             self.positions.remove(&(person, stream));
             return;
         };

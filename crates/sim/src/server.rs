@@ -163,10 +163,11 @@ impl Server {
         let mut answers = Vec::new();
         for item in taken {
             let outcome = self.decide(&item, now, disk, &mut commit);
-            if let (Err(problem), From::Peer { conn, .. }) = (&outcome, item.from)
-                && problem.retryable
-            {
-                self.block(conn, item.key);
+            if let (Err(problem), From::Peer { conn, .. }) = (&outcome, item.from) {
+                match problem.retryable {
+                    true => self.block(conn, item.key),
+                    false => self.declined.push(item.key),
+                }
             }
             answers.push((item, outcome));
         }
@@ -289,9 +290,6 @@ impl Server {
 
     fn reply(&mut self, conn: u64, re: u64, key: Uuid, outcome: Outcome) {
         let session_id = self.session_id;
-        if outcome.as_ref().is_err_and(|problem| !problem.retryable) {
-            self.declined.push(key);
-        }
         let frame = match outcome {
             Ok((stream, seq, duplicate)) => {
                 ServerFrame::Ok(Accepted { re, session_id, stream, seq, id: key.into(), duplicate })

@@ -219,10 +219,11 @@ export class Machine {
       case 'welcome':
         return this.#welcomed(frame.heartbeat_ms);
       case 'subscribed':
-        return this.#with(frame.session_id, (s) => {
-          s.subscribed(frame);
+        this.#with(frame.session_id, (s) => {
+          s.subscribed(frame, now);
           return 'changed';
         });
+        return this.#resubscribeIfDue(frame.session_id);
       case 'snapshot':
         return this.#with(frame.session_id, (s) => s.snapshot(frame, now));
       case 'events':
@@ -293,11 +294,11 @@ export class Machine {
 
   #error(frame: Frame<'error'>): void {
     const { re, problem } = frame;
-    if (re === undefined) return;
+    if (re === undefined || re === null) return;
     for (const [session, sync] of this.#inOrder()) {
       const key = sync.commands.keyOf(re);
       if (key !== null) return this.#commandRefused(session, sync, key, re, problem);
-      if (sync.asked(re)) return this.#subscribeRefused(session, sync, re, problem);
+      if (sync.asked(re)) return this.#subscribeRefused(session, sync, problem);
     }
   }
 
@@ -313,9 +314,9 @@ export class Machine {
     this.#sendCommands(session);
   }
 
-  #subscribeRefused(session: Id, sync: SessionSync, re: number, problem: Problem): void {
+  #subscribeRefused(session: Id, sync: SessionSync, problem: Problem): void {
     if (problem.retryable) {
-      sync.subscribePostponed(re, this.#now + this.#pause(problem, sync.subscribeRefusals));
+      sync.subscribePostponed(this.#now + this.#pause(problem, sync.subscribeRefusals));
     } else {
       sync.refused();
       this.#outputs.push({ out: 'refused', session, problem });

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use roundtable_protocol::frame::{
-    Access, After, Delta, Head, Person, Reset, Snapshot, StartMode, StreamPosition, Subscribe, Subscribed, You,
+    Access, After, Delta, Head, Person, Reset, Snapshot, StartMode, StreamPosition, StreamStart, Subscribe, Subscribed,
+    You,
 };
 use roundtable_protocol::ids::{Epoch, EventId, Seq, SessionId, Stream, StreamSet};
 use roundtable_protocol::view::View;
@@ -29,6 +30,9 @@ pub struct SessionSync {
     you: Option<You>,
     people: Vec<Person>,
     pub(super) commands: Commands,
+    /// The latest subscribe request, while it is not answered. It names every wanted stream, so that its answer is the
+    /// last word about all of them.
+    asked: Option<u64>,
     last_subscribe_ms: Option<u64>,
     resubscribe_at_ms: Option<u64>,
     subscribe_refusals: u32,
@@ -40,8 +44,6 @@ struct StreamSync {
     epoch: Option<Epoch>,
     seq: Seq,
     id: Option<EventId>,
-    /// The subscribe request that is not answered yet.
-    asked: Option<u64>,
     /// Whether the server sends it on this connection.
     open: bool,
     /// A snapshot was announced and has not come.
@@ -124,10 +126,10 @@ impl SessionSync {
     pub(super) fn subscribe(&mut self, session_id: SessionId, id: u64, now: u64) -> Subscribe {
         self.last_subscribe_ms = Some(now);
         self.resubscribe_at_ms = None;
+        self.asked = Some(id);
         let mut streams = Vec::new();
         for stream in self.wanted.iter() {
             let sync = self.streams.entry(stream).or_default();
-            sync.asked = Some(id);
             sync.behind_since_ms = None;
             let known = sync.seq > Seq::ZERO;
             streams.push(StreamPosition {
@@ -139,32 +141,38 @@ impl SessionSync {
         Subscribe { id, session_id, streams }
     }
 
-    pub(super) fn subscribed(&mut self, frame: Subscribed) {
+    pub(super) fn subscribed(&mut self, frame: Subscribed, now: u64) {
         self.subscribe_refusals = 0;
         self.you = Some(frame.you);
         self.people = frame.people;
-        let mut missing: Vec<_> =
-            self.streams.iter().filter(|(_, s)| s.asked == Some(frame.re)).map(|(s, _)| *s).collect();
+        if self.asked != Some(frame.re) {
+            return;
+        }
+        self.asked = None;
+        let mut missing = self.wanted;
         for start in frame.streams {
-            let Some(sync) = self.streams.get_mut(&start.stream).filter(|s| s.asked == Some(frame.re)) else {
-                continue;
-            };
-            if start.mode == StartMode::Waiting {
-                continue;
-            }
-            missing.retain(|s| *s != start.stream);
-            sync.asked = None;
-            sync.open = true;
-            sync.epoch = Some(start.epoch);
-            sync.awaits_snapshot = start.mode == StartMode::Snapshot;
-            sync.target = start.head;
-            sync.behind_since_ms = None;
-            if start.head == Seq::ZERO && sync.seq == Seq::ZERO {
-                self.clear(start.stream);
+            if start.mode != StartMode::Waiting && missing.contains(start.stream) {
+                missing = missing.iter().filter(|s| *s != start.stream).collect();
+                self.begins(start, now);
             }
         }
-        for stream in missing {
+        for stream in missing.iter() {
             self.forget(stream);
+        }
+    }
+
+    fn begins(&mut self, start: StreamStart, now: u64) {
+        let sync = self.streams.entry(start.stream).or_default();
+        sync.open = true;
+        sync.epoch = Some(start.epoch);
+        sync.awaits_snapshot = start.mode == StartMode::Snapshot;
+        sync.target = start.head;
+        sync.behind_since_ms = None;
+        if start.head == Seq::ZERO && sync.seq == Seq::ZERO {
+            self.clear(start.stream);
+        } else if start.mode == StartMode::Live && start.head > sync.seq {
+            // What was held when this was asked for has been dropped since.
+            self.resubscribe_soon(start.stream, now);
         }
     }
 
@@ -173,22 +181,21 @@ impl SessionSync {
         for stream in Stream::ALL {
             self.forget(stream);
         }
+        self.asked = None;
         self.you = None;
         self.people.clear();
     }
 
     pub(super) fn asked(&self, re: u64) -> bool {
-        self.streams.values().any(|s| s.asked == Some(re))
+        self.asked == Some(re)
     }
 
     pub(super) fn subscribe_refusals(&self) -> u32 {
         self.subscribe_refusals
     }
 
-    pub(super) fn subscribe_postponed(&mut self, re: u64, until: u64) {
-        for sync in self.streams.values_mut().filter(|s| s.asked == Some(re)) {
-            sync.asked = None;
-        }
+    pub(super) fn subscribe_postponed(&mut self, until: u64) {
+        self.asked = None;
         self.subscribe_refusals += 1;
         self.resubscribe_at_ms = Some(until);
     }
@@ -211,8 +218,8 @@ impl SessionSync {
             self.apply(stream, &item, now);
             taken.push(item);
         }
-        let hole = gap && self.streams.get(&stream).is_some_and(|s| s.open && s.asked.is_none() && !s.awaits_snapshot);
-        if hole {
+        let waits = |s: &StreamSync| s.open && !s.awaits_snapshot;
+        if gap && self.asked.is_none() && self.streams.get(&stream).is_some_and(waits) {
             self.resubscribe_soon(stream, now);
         }
         let effect = if taken.is_empty() { Effect::Nothing } else { Effect::Changed };
@@ -274,8 +281,8 @@ impl SessionSync {
                 self.forget(stream);
             }
         }
-        let closed = |s: Stream| self.streams.get(&s).is_none_or(|sync| !sync.open && sync.asked.is_none());
-        match self.wanted.intersect(allowed).iter().any(closed) {
+        let closed = |s: Stream| self.streams.get(&s).is_none_or(|sync| !sync.open);
+        match self.asked.is_none() && self.wanted.intersect(allowed).iter().any(closed) {
             true => Effect::Resubscribe,
             false => Effect::Changed,
         }
@@ -284,7 +291,7 @@ impl SessionSync {
     pub(super) fn lagging(&mut self, stream: Stream, now: u64) {
         let Some(sync) = self.streams.get_mut(&stream) else { return };
         sync.open = false;
-        if sync.asked.is_none() {
+        if self.asked.is_none() {
             self.resubscribe_soon(stream, now);
         }
     }
@@ -293,12 +300,12 @@ impl SessionSync {
     /// comes.
     pub(super) fn reset(&mut self, frame: &Reset) -> Effect {
         let stream = self.streams.get(&frame.stream);
-        if stream.is_none_or(|s| s.seq == Seq::ZERO && s.asked.is_some()) {
+        if stream.is_none_or(|s| s.seq == Seq::ZERO && self.asked.is_some()) {
             return Effect::Nothing;
         }
         for (stream, sync) in &mut self.streams {
             if *stream == frame.stream || sync.epoch.as_ref() != Some(&frame.epoch) {
-                *sync = StreamSync { asked: sync.asked, ..StreamSync::default() };
+                *sync = StreamSync::default();
             }
         }
         Effect::Resubscribe
@@ -316,13 +323,13 @@ impl SessionSync {
 
     pub(super) fn disconnected(&mut self) {
         for sync in self.streams.values_mut() {
-            sync.asked = None;
             sync.open = false;
             sync.awaits_snapshot = false;
             sync.behind_since_ms = None;
         }
         self.resubscribe_at_ms = None;
         self.last_subscribe_ms = None;
+        self.asked = None;
         self.commands.disconnected();
     }
 
@@ -336,8 +343,8 @@ impl SessionSync {
     }
 
     fn behind_deadline(&self) -> Option<u64> {
-        let idle = self.streams.values().filter(|s| s.asked.is_none());
-        idle.filter_map(|s| s.behind_since_ms).map(|since| since + BEHIND_MS).min()
+        let since = self.streams.values().filter_map(|s| s.behind_since_ms).min()?;
+        self.asked.is_none().then_some(since + BEHIND_MS)
     }
 
     fn resubscribe_soon(&mut self, stream: Stream, now: u64) {

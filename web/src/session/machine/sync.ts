@@ -40,8 +40,6 @@ interface StreamSync {
   epoch: string | null;
   seq: number;
   id: Id | null;
-  /** The subscribe request that is not answered yet. */
-  asked: number | null;
   /** Whether the server sends it on this connection. */
   open: boolean;
   /** A snapshot was announced and has not come. */
@@ -52,11 +50,10 @@ interface StreamSync {
   behindSince: number | null;
 }
 
-const newStream = (asked: number | null = null): StreamSync => ({
+const newStream = (): StreamSync => ({
   epoch: null,
   seq: 0,
   id: null,
-  asked,
   open: false,
   awaitsSnapshot: false,
   target: 0,
@@ -72,6 +69,8 @@ export class SessionSync {
   readonly commands = new Commands();
   #wanted: Stream[] = [];
   #streams = new Map<Stream, StreamSync>();
+  /** The latest subscribe request, while it is not answered. It names every wanted stream: its answer is the last word. */
+  #asked: number | null = null;
   #lastSubscribe: number | null = null;
   #resubscribeAt: number | null = null;
   #subscribeRefusals = 0;
@@ -102,6 +101,7 @@ export class SessionSync {
 
   want(streams: readonly Stream[]): void {
     this.#wanted = STREAMS.filter((s) => streams.includes(s));
+    if (!this.isWanted) this.#resubscribeAt = null;
     for (const stream of this.streams) if (!streams.includes(stream)) this.#forget(stream);
   }
 
@@ -109,10 +109,10 @@ export class SessionSync {
   subscribe(session: Id, id: number, now: number): ClientFrame {
     this.#lastSubscribe = now;
     this.#resubscribeAt = null;
+    this.#asked = id;
     const streams: StreamPosition[] = this.#wanted.map((stream) => {
       const sync = this.#streams.get(stream) ?? newStream();
       this.#streams.set(stream, sync);
-      sync.asked = id;
       sync.behindSince = null;
       if (sync.seq === 0) return { stream };
       return {
@@ -124,39 +124,46 @@ export class SessionSync {
     return { type: 'subscribe', id, session_id: session, streams };
   }
 
-  subscribed(frame: Subscribed): void {
+  subscribed(frame: Subscribed, now: number): void {
     this.#subscribeRefusals = 0;
     this.you = frame.you;
     this.people = frame.people;
-    const missing = new Set(this.streams.filter((s) => this.#streams.get(s)?.asked === frame.re));
+    if (this.#asked !== frame.re) return;
+    this.#asked = null;
+    const missing = new Set(this.#wanted);
     for (const start of frame.streams) {
-      const sync = this.#streams.get(start.stream);
-      if (sync?.asked !== frame.re || start.mode === 'waiting') continue;
-      missing.delete(start.stream);
-      sync.asked = null;
-      sync.open = true;
-      sync.epoch = start.epoch;
-      sync.awaitsSnapshot = start.mode === 'snapshot';
-      sync.target = start.head;
-      sync.behindSince = null;
-      if (start.head === 0 && sync.seq === 0) this.#clear(start.stream);
+      if (start.mode !== 'waiting' && missing.delete(start.stream)) this.#begins(start, now);
     }
     for (const stream of missing) this.#forget(stream);
+  }
+
+  #begins(start: Subscribed['streams'][number], now: number): void {
+    const sync = this.#streams.get(start.stream) ?? newStream();
+    this.#streams.set(start.stream, sync);
+    sync.open = true;
+    sync.epoch = start.epoch;
+    sync.awaitsSnapshot = start.mode === 'snapshot';
+    sync.target = start.head;
+    sync.behindSince = null;
+    if (start.head === 0 && sync.seq === 0) this.#clear(start.stream);
+    // What was held when this was asked for has been dropped since.
+    else if (start.mode === 'live' && start.head > sync.seq) this.#resubscribeSoon(start.stream, now);
   }
 
   /** The subscription was refused for good: nothing of it may stay. */
   refused(): void {
     for (const stream of STREAMS) this.#forget(stream);
+    this.#asked = null;
     this.you = null;
     this.people = [];
   }
 
   asked(re: number): boolean {
-    return [...this.#streams.values()].some((s) => s.asked === re);
+    return this.#asked === re;
   }
 
-  subscribePostponed(re: number, until: number): void {
-    for (const sync of this.#streams.values()) if (sync.asked === re) sync.asked = null;
+  subscribePostponed(until: number): void {
+    this.#asked = null;
     this.#subscribeRefusals += 1;
     this.#resubscribeAt = until;
   }
@@ -181,7 +188,7 @@ export class SessionSync {
       taken.push(item);
     }
     const sync = this.#streams.get(stream);
-    if (gap && sync?.open && sync.asked === null && !sync.awaitsSnapshot) this.#resubscribeSoon(stream, now);
+    if (gap && sync?.open && this.#asked === null && !sync.awaitsSnapshot) this.#resubscribeSoon(stream, now);
     return { taken, effect: taken.length === 0 ? 'nothing' : 'changed' };
   }
 
@@ -223,26 +230,23 @@ export class SessionSync {
   access(frame: Frame<'access'>): Effect {
     this.you = frame.you;
     for (const stream of STREAMS) if (!frame.streams.includes(stream)) this.#forget(stream);
-    const closed = (stream: Stream) => {
-      const sync = this.#streams.get(stream);
-      return !sync || (!sync.open && sync.asked === null);
-    };
-    return this.#wanted.some((s) => frame.streams.includes(s) && closed(s)) ? 'resubscribe' : 'changed';
+    const closed = (stream: Stream) => !this.#streams.get(stream)?.open;
+    return this.#asked === null && this.#wanted.some((s) => frame.streams.includes(s) && closed(s)) ? 'resubscribe' : 'changed';
   }
 
   lagging(stream: Stream, now: number): void {
     const sync = this.#streams.get(stream);
     if (!sync) return;
     sync.open = false;
-    if (sync.asked === null) this.#resubscribeSoon(stream, now);
+    if (this.#asked === null) this.#resubscribeSoon(stream, now);
   }
 
   /** The history is another one: every position in an older numbering is dropped, its view shown until the new comes. */
   reset(frame: Frame<'reset'>): Effect {
     const stream = this.#streams.get(frame.stream);
-    if (!stream || (stream.seq === 0 && stream.asked !== null)) return 'nothing';
+    if (!stream || (stream.seq === 0 && this.#asked !== null)) return 'nothing';
     for (const [name, sync] of this.#streams) {
-      if (name === frame.stream || sync.epoch !== frame.epoch) this.#streams.set(name, newStream(sync.asked));
+      if (name === frame.stream || sync.epoch !== frame.epoch) this.#streams.set(name, newStream());
     }
     return 'resubscribe';
   }
@@ -258,13 +262,13 @@ export class SessionSync {
 
   disconnected(): void {
     for (const sync of this.#streams.values()) {
-      sync.asked = null;
       sync.open = false;
       sync.awaitsSnapshot = false;
       sync.behindSince = null;
     }
     this.#resubscribeAt = null;
     this.#lastSubscribe = null;
+    this.#asked = null;
     this.commands.disconnected();
   }
 
@@ -278,8 +282,8 @@ export class SessionSync {
   }
 
   #behindDeadline(): number | null {
-    const idle = [...this.#streams.values()].filter((s) => s.asked === null);
-    const since = earliest(idle.map((s) => s.behindSince));
+    if (this.#asked !== null) return null;
+    const since = earliest([...this.#streams.values()].map((s) => s.behindSince));
     return since === null ? null : since + BEHIND_MS;
   }
 
