@@ -65,8 +65,16 @@ pub fn finished(mut document: OpenApi) -> OpenApi {
         .add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
     let cookie = ApiKeyValue::with_description("roundtable", "Over HTTPS its name is __Host-roundtable.");
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-    for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             add_problem(operation);
         }
         if let Some(post) = &mut item.post {
@@ -87,6 +95,12 @@ fn methods(item: &PathItem) -> [(&'static str, &Option<Operation>); 8] {
         ("PATCH", &item.patch),
         ("TRACE", &item.trace),
     ]
+}
+
+/// Makes an operation's name from its address, because names of handlers repeat and OpenAPI wants each once.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.trim_start_matches("/api/v1").split(['/', '{', '}']).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| format!("{id}_{word}"))
 }
 
 fn add_problem(operation: &mut Operation) {

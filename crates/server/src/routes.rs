@@ -112,6 +112,7 @@ impl<T> List<T> {
 
 /// What became of a command.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CommandAccepted)]
 pub struct Accepted {
     /// The stream of the first event.
     pub stream: Stream,
