@@ -5,51 +5,22 @@
  * The login is a cookie that scripts cannot read; it goes along by itself.
  */
 
-import type { Id, Page, Participant, Role, SessionEvent, SessionInfo, Stream } from '../session/protocol';
+import type { Id, Page, Role, SessionEvent, Stream } from '../session/protocol';
 import { uuidv7 } from '../session/uuid';
 import { ApiError, isProblem, localProblem } from './problem';
+import type { components } from './schema';
 
 const BASE = '/api/v1';
 
-export interface User {
-  id: Id;
-  display_name: string;
-  guest: boolean;
-}
+type Schemas = components['schemas'];
 
 /** Who is logged in here, and what that allows. */
-export interface Me {
-  user: User;
-  /** Whether one may start sessions here. */
-  can_host: boolean;
-  /** Whether only people at this device can reach the server: links do not work elsewhere. */
-  only_this_device: boolean;
-}
-
-export interface SessionListItem extends SessionInfo {
-  role: Role | null;
-}
-
-export interface Link {
-  id: Id;
-  role: Role;
-  /** Where it leads; only in the answer that made it. */
-  url?: string;
-  token?: string;
-  created_at?: string;
-  expires_at?: string | null;
-  revoked_at?: string | null;
-  max_uses?: number | null;
-  uses?: number;
-  has_password?: boolean;
-}
-
-export interface Joined {
-  status: 'joined' | 'waiting';
-  session_id: Id;
-  participant?: Participant;
-  user?: User;
-}
+export type Me = Pick<Schemas['Me'], 'user' | 'can_host' | 'only_this_device'>;
+export type SessionListItem = Schemas['SessionBody'];
+export type Link = Schemas['LinkBody'];
+/** A link that was just made: its address comes once. */
+export type NewLink = Schemas['NewLinkBody'];
+export type Joined = Schemas['JoinedBody'];
 
 export interface EventsPage {
   epoch: string;
@@ -122,7 +93,7 @@ export const newGuest = (displayName: string) => call<void>('POST', '/guests', {
 export const logOut = () => call<void>('DELETE', '/me');
 
 export const newSession = (title: string, key: string) =>
-  call<SessionInfo>('POST', '/sessions', { body: title ? { title } : {}, key });
+  call<SessionListItem>('POST', '/sessions', { body: title ? { title } : {}, key });
 
 export const sessions = () => call<{ items: SessionListItem[]; next?: string | null }>('GET', '/sessions');
 
@@ -132,7 +103,7 @@ export const join = (body: { link: string; display_name?: string; password?: str
 
 export const links = async (session: Id) => (await call<{ items: Link[] }>('GET', `/sessions/${part(session)}/links`)).items;
 
-export const newLink = (session: Id, role: Role) => call<Link>('POST', `/sessions/${part(session)}/links`, { body: { role } });
+export const newLink = (session: Id, role: Role) => call<NewLink>('POST', `/sessions/${part(session)}/links`, { body: { role } });
 
 export const revokeLink = (session: Id, link: Id) => call<void>('DELETE', `/sessions/${part(session)}/links/${part(link)}`);
 

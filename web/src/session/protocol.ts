@@ -149,9 +149,9 @@ export interface EventData {
   };
   'session.settings_changed': { settings: Partial<Settings> };
   'session.ended': { state: SessionState; reason: string };
-  'participant.joined': { participant: Participant; via?: Id };
+  'participant.joined': { participant: Participant; via?: Id | null };
   'participant.left': { participant: Id };
-  'participant.removed': { participant: Id; reason?: string };
+  'participant.removed': { participant: Id; reason?: string | null };
   'participant.role_changed': { participant: Id; role: Role };
   'message.posted': { text: string; reply_to?: Id | null; mentions?: Id[]; ask?: boolean; redacted?: boolean };
   'message.edited': { message: Id; text: string; redacted?: boolean };
@@ -208,10 +208,10 @@ export interface EventHeader {
   seq: number;
   id: Id;
   actor: Actor;
-  on_behalf_of?: Id;
+  on_behalf_of?: Id | null;
   at: Timestamp;
-  branch?: Id;
-  seen?: number;
+  branch?: Id | null;
+  seen?: number | null;
   causes?: Id[];
 }
 
@@ -337,11 +337,11 @@ export interface Problem {
   title: string;
   status: number;
   detail: string;
-  instance?: string;
+  instance?: string | null;
   code: string;
-  request_id?: string;
+  request_id?: string | null;
   retryable: boolean;
-  retry_after_ms?: number;
+  retry_after_ms?: number | null;
   errors?: { pointer: string; code: string; detail: string }[];
 }
 
@@ -375,8 +375,8 @@ export type ClientFrame =
   | { type: 'ping'; id: number };
 
 export interface You {
-  participant_id?: Id;
-  role?: Role;
+  participant_id?: Id | null;
+  role?: Role | null;
   can: Permission[];
 }
 
@@ -456,7 +456,7 @@ export type ServerFrame =
   | Snapshot
   | { type: 'events'; session_id: Id; stream: Stream; items: SessionEvent[] }
   | Accepted
-  | { type: 'error'; re?: number; session_id?: Id; problem: Problem }
+  | { type: 'error'; re?: number | null; session_id?: Id | null; problem: Problem }
   | {
       type: 'ephemeral';
       session_id: Id;
@@ -470,7 +470,7 @@ export type ServerFrame =
   | { type: 'reset'; session_id: Id; stream: Stream; epoch: string; reason: string }
   | { type: 'head'; session_id: Id; streams: { [S in Stream]?: number } }
   | { type: 'bye'; code: string; retry_after_ms: number }
-  | { type: 'pong'; id: number };
+  | { type: 'pong'; id?: number };
 
 /** Whether a close code means that reconnecting is pointless. */
 export function isFinalClose(code: number): boolean {

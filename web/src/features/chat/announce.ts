@@ -9,7 +9,7 @@ const LONGEST = 300;
 export function announcements(
   before: StreamView | undefined,
   after: StreamView | undefined,
-  me: Id | undefined,
+  me: Id | null | undefined,
   nameOf: (who: Actor) => string,
   place = '',
 ): string[] {

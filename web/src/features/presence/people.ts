@@ -4,7 +4,7 @@ import type { Id, Participant, PresenceStatus, Role, You } from '../../session/p
 
 export const ROLES: readonly Role[] = ['viewer', 'collaborator', 'moderator', 'owner'];
 
-const rank = (role: Role | undefined) => (role ? ROLES.indexOf(role) : -1);
+const rank = (role: Role | null | undefined) => (role ? ROLES.indexOf(role) : -1);
 
 /** Returns those who are in the session: people before assistants, those who are there first, then by joining. */
 export function listed(

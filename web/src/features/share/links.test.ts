@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { isLoopback, linkState, urlOf } from './links';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
-const link = { id: 'l1', role: 'viewer' as const };
+const link = { uses: 0, has_password: false };
 
 describe('links', () => {
   it('have an address only when their secret came with them', () => {

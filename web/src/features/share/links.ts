@@ -1,10 +1,10 @@
 /** What a link's fields mean for people. */
 
-import type { Link } from '../../api/client';
+import type { Link, NewLink } from '../../api/client';
 import { exactTime } from '../../ui/time';
 
 /** Returns the address of a link that was just made; null when its secret was shown before. */
-export function urlOf(link: Link, origin: string): string | null {
+export function urlOf(link: Pick<NewLink, 'url' | 'token'>, origin: string): string | null {
   if (link.url) return link.url;
   return link.token ? `${origin}/join#${encodeURIComponent(link.token)}` : null;
 }
@@ -14,15 +14,16 @@ export function isLoopback(url: string): boolean {
   return host === 'localhost' || host === '[::1]' || host.startsWith('127.');
 }
 
+type Stand = Pick<Link, 'revoked_at' | 'expires_at' | 'max_uses' | 'uses' | 'has_password'>;
+
 /** Returns whether a link still lets people in, and how it stands. */
-export function linkState(link: Link, now: number): { works: boolean; words: string } {
+export function linkState(link: Stand, now: number): { works: boolean; words: string } {
   if (link.revoked_at) return { works: false, words: 'revoked' };
   if (link.expires_at && Date.parse(link.expires_at) <= now) return { works: false, words: 'expired' };
-  const uses = link.uses ?? 0;
   const max = link.max_uses ?? null;
-  if (max !== null && uses >= max) return { works: false, words: 'used up' };
+  if (max !== null && link.uses >= max) return { works: false, words: 'used up' };
   const parts = [
-    `used ${uses}${max === null ? '' : ` of ${max}`} times`,
+    `used ${link.uses}${max === null ? '' : ` of ${max}`} times`,
     link.has_password ? 'with password' : '',
     link.expires_at ? `until ${exactTime(link.expires_at)}` : '',
   ];
