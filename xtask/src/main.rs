@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`tidy`] | the rules about the tree that the compiler cannot check; also an ordinary test |
 //! | [`load`] | `load`: the promises measured beside peers, as `make bench` |
+//! | [`kill`] | `kill`: SIGKILL in rounds, and bad days |
 //! | [`tasks`] | `ci`, `codegen`, `dev`, `dist`, `sim`: other programs in the right order |
 
+mod kill;
 mod load;
 mod tasks;
 mod tidy;
@@ -25,6 +27,7 @@ usage: cargo xtask <task> [arguments]
   ci        run exactly what the continuous integration runs
   sim       run the simulation, release build; arguments go to the simulator
   load      measure the promises beside socket.io and Bun; `load --help` lists what it measures
+  kill      kill a server in rounds while people write; `kill --help` lists what else
   dev       start a debug server and the page's development server
   dist      pack page, binary, licences and a checksum under target/dist";
 
@@ -47,6 +50,7 @@ fn run(task: &str, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let root = root();
     match task {
         "tidy" => return tidy::run(&root),
+        "kill" => return kill::run(&root, arguments),
         "codegen" => tasks::codegen(&root)?,
         "ci" => tasks::ci(&root)?,
         "sim" => tasks::sim(&root, arguments)?,

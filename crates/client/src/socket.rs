@@ -465,7 +465,9 @@ async fn write(socket: &mut Socket, frames: Vec<ClientFrame>, tap: &mut Listenin
 /// Says goodbye if that goes at once; the server sees the end of the stream anyway.
 async fn hang_up(socket: Option<Box<Socket>>) {
     if let Some(mut socket) = socket {
-        drop(tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await);
+        // Named in full: with some features of a neighbour a box is a sink of its own, whose `close` is another.
+        let closing = WebSocketStream::close(&mut socket, None);
+        drop(tokio::time::timeout(Duration::from_millis(200), closing).await);
     }
 }
 

@@ -228,6 +228,11 @@ impl History {
         std::mem::take(&mut *self.lock())
     }
 
+    /// Returns whether something was written down.
+    pub fn holds(&self, which: impl Fn(&Record) -> bool) -> bool {
+        self.lock().iter().any(which)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
         self.0.records.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -131,6 +131,14 @@ pub enum Heard {
 }
 
 impl Heard {
+    /// Returns the type of the frame that this is.
+    pub fn kind(&self) -> Option<&str> {
+        match self {
+            Self::Frame(frame) => frame["type"].as_str(),
+            Self::Closed(_) => None,
+        }
+    }
+
     /// Returns the code of the error frame that this is.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -138,6 +146,16 @@ impl Heard {
             Self::Closed(_) => None,
         }
     }
+}
+
+/// Lets this process open as many sockets as the system allows; how many are to spare for one side of a trial.
+pub fn sockets_allowed() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // When it stays as it is, there are fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(current).unwrap_or(usize::MAX).saturating_sub(1000)
 }
 
 /// Opens connections that never become a request: a third says nothing, a third breaks off in the head, a third

@@ -84,16 +84,22 @@ impl Rest {
     /// As [`Rest::get`].
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Response> {
         let body = body.map(Value::to_string);
-        let mut request = self.head(method, path);
-        if let Some(body) = &body {
-            request += &format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        } else {
-            request += "content-length: 0\r\n\r\n";
-        }
+        let kind = if body.is_some() { "content-type: application/json\r\n" } else { "" };
+        self.send(&format!("{}{kind}", self.head(method, path)), body.unwrap_or_default().as_bytes()).await
+    }
+
+    /// Sends a head as [`Rest::head`] makes it, with more lines or not, and a body of any kind.
+    ///
+    /// # Errors
+    /// As [`Rest::get`].
+    pub async fn send(&self, head: &str, body: &[u8]) -> io::Result<Response> {
+        let head = format!("{head}content-length: {}\r\n\r\n", body.len());
         let call = async {
             let mut stream = TcpStream::connect(self.address).await?;
-            stream.write_all(request.as_bytes()).await?;
-            answer(&mut stream).await
+            stream.write_all(head.as_bytes()).await?;
+            // A server that refuses a body need not read it to its end; its answer is there all the same.
+            let sent = stream.write_all(body).await;
+            answer(&mut stream).await.map_err(|error| sent.err().unwrap_or(error))
         };
         tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }

@@ -113,6 +113,15 @@ impl fmt::Display for Report {
     }
 }
 
+/// Returns the launch without limits for one address: here everybody comes from the same one, and writes at full speed.
+pub fn unlimited(launch: Launch) -> Launch {
+    launch
+        .with("limits.commands_per_second", 0)
+        .with("limits.requests_per_second", 0)
+        .with("limits.guests_per_second", 0)
+        .with("limits.sockets_per_address", 0)
+}
+
 /// Runs the plan on a server that `launch` starts.
 ///
 /// # Errors
@@ -377,8 +386,8 @@ fn free_port(dice: &mut Dice) -> io::Result<u16> {
     Err(io::Error::other("no free port"))
 }
 
-/// Waits until something is so; whether it became so in time.
-pub(super) async fn until(timeout: Duration, mut so: impl FnMut() -> bool) -> bool {
+/// Looks until something is so; whether it became so in time.
+pub async fn until(timeout: Duration, mut so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     while !so() {
         if Instant::now() > deadline {
@@ -390,7 +399,7 @@ pub(super) async fn until(timeout: Duration, mut so: impl FnMut() -> bool) -> bo
 }
 
 /// The same, and a trial cannot go on when it does not become so.
-pub(super) async fn must(what: &str, timeout: Duration, so: impl FnMut() -> bool) -> io::Result<()> {
+async fn must(what: &str, timeout: Duration, so: impl FnMut() -> bool) -> io::Result<()> {
     match until(timeout, so).await {
         true => Ok(()),
         false => Err(io::Error::other(format!("waited {} s for {what}", timeout.as_secs()))),

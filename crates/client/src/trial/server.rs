@@ -40,9 +40,11 @@ pub struct Server {
 impl Launch {
     /// Starts `binary` on the folder `data`, which is made when it is missing; what it logs goes to `data` with `.log`.
     pub fn new(binary: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
-        let data = data.into();
+        // The process runs in another folder.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let (binary, data) = (absolute(binary.into()), absolute(data.into()));
         let log = data.with_extension("log");
-        Self { binary: binary.into(), data, log, settings: Vec::new() }
+        Self { binary, data, log, settings: Vec::new() }
     }
 
     /// Sets what `docs/configuration.md` calls `key`.
@@ -50,6 +52,13 @@ impl Launch {
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         let variable = format!("ROUNDTABLE_{}", key.replace('.', "_").to_ascii_uppercase());
         self.settings.push((variable, value.to_string()));
+        self
+    }
+
+    /// Has the server log into that folder.
+    #[must_use]
+    pub fn log_to(mut self, folder: &Path) -> Self {
+        self.log = folder.join("server.log");
         self
     }
 
