@@ -1,12 +1,12 @@
 //! Joining a session of 10,000 events: how long until the first content is there.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::ops::ControlFlow;
 use tokio::time::sleep;
 
 use super::Bench;
 use super::server::{self, Server, is, refused, wait_for};
-use super::tally::{message, now};
+use super::tally::{Marks, message, now};
 
 /// How many events the session holds, but for the few that made it.
 const EVENTS: u64 = 10_000;
@@ -85,10 +85,16 @@ async fn join(server: &Server, token: &str, session: &str) -> Result<(u64, u64)>
     let subscribed = now();
     server::subscribe(&socket, session);
     wait_for(&socket, "subscribed").await?;
+    let marks = Marks::default();
     let content = socket.pump(|frame, at| {
         refused(frame)?;
-        let found = is(frame, "snapshot") || is(frame, "events");
-        Ok(if found { ControlFlow::Break(at) } else { ControlFlow::Continue(()) })
+        if !is(frame, "snapshot") && !is(frame, "events") {
+            return Ok(ControlFlow::Continue(()));
+        }
+        // The end of the conversation is what one sees first.
+        let last = marks.of(frame).map(|(_, number)| number).max();
+        ensure!(last == Some(EVENTS), "the first content ends at message {last:?} of {EVENTS}");
+        Ok(ControlFlow::Break(at))
     });
     let at = content.await.context("no content came")?;
     Ok((at - connected, at - subscribed))
