@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Outbox, type Unsent } from './outbox';
+import { forgetAll, Outbox, type Unsent } from './outbox';
 import { uuidv7 } from './uuid';
 
 const entry = (key: string): Unsent => ({ key, stream: 'main', name: 'message.post', data: { text: key }, at: 1 });
@@ -26,6 +26,15 @@ describe('the outbox', () => {
     localStorage.setItem('roundtable/unsent/ana/s1/y', 'null');
     expect(new Outbox('ana', 's1').load()).toEqual([]);
   });
+});
+
+it('forgets all that is Roundtable\'s, and nothing else', () => {
+  new Outbox('ana', 's1').put(entry('a'));
+  localStorage.setItem('roundtable/draft/s1/main', 'half');
+  localStorage.setItem('another', 'stays');
+  forgetAll();
+  expect(Object.keys(localStorage)).toEqual(['another']);
+  localStorage.clear();
 });
 
 describe('keys', () => {

@@ -54,6 +54,13 @@ export class Outbox {
   }
 }
 
+/** Forgets drafts and unsent commands of everybody: whoever uses this browser next must not see them. */
+export function forgetAll(storage: Storage | null = browserStorage()): void {
+  if (!storage) return;
+  const names = Array.from({ length: storage.length }, (_, i) => storage.key(i) ?? '');
+  for (const name of names) if (name.startsWith('roundtable/')) storage.removeItem(name);
+}
+
 /** Returns the browser's storage, or null where it is switched off. */
 export function browserStorage(): Storage | null {
   try {
