@@ -21,7 +21,7 @@ use roundtable_store::{OpenError, SqliteStore, Store};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -63,11 +63,11 @@ pub enum StartError {
     Routes(#[from] app::RouteError),
 }
 
-/// A running server.
+/// A running server. Dropping it begins its end; [`Server::stop`] also waits for it.
 #[derive(Debug)]
 pub struct Server {
     app: App,
-    stop: CancellationToken,
+    stop: DropGuard,
     running: tokio::task::JoinHandle<()>,
 }
 
@@ -131,7 +131,7 @@ impl Server {
                 shutdown::run(&app, stop_turns, turns).await;
             }
         });
-        Ok(Self { app, stop, running })
+        Ok(Self { app, stop: stop.drop_guard(), running })
     }
 
     /// Returns the address that is listened on.
@@ -154,7 +154,7 @@ impl Server {
 
     /// Tells everything to end and waits until it has.
     pub async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         if self.running.await.is_err() {
             tracing::error!("the server's main task panicked while it ended");
         }
@@ -179,6 +179,7 @@ async fn accept(app: &App, listener: TcpListener, router: Router, stop: &Cancell
     let room = Arc::new(Semaphore::new(if most == 0 { Semaphore::MAX_PERMITS } else { most }));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(app.settings.limits.header_timeout).max_buf_size(HEAD_BYTES);
+    let http = Arc::new(http);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -197,13 +198,14 @@ async fn accept(app: &App, listener: TcpListener, router: Router, stop: &Cancell
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let Ok(local) = stream.local_addr() else { continue };
         let ends = Ends { remote, local };
-        app.connections.spawn(connection(app.clone(), http.clone(), router.clone(), stream, ends, permit));
+        app.connections.spawn(connection(app.clone(), Arc::clone(&http), router.clone(), stream, ends, permit));
     }
 }
 
+/// Waits for the first byte in a future that is small, because attackers open many connections and say nothing.
 async fn connection(
     app: App,
-    http: http1::Builder,
+    http: Arc<http1::Builder>,
     router: Router,
     stream: TcpStream,
     ends: Ends,
@@ -216,9 +218,19 @@ async fn connection(
         () = app.closing.cancelled() => return,
         spoke = first_byte => spoke,
     };
-    if !matches!(spoke, Ok(Ok(()))) {
-        return;
+    if matches!(spoke, Ok(Ok(()))) {
+        Box::pin(serve(app, http, router, stream, ends, permit)).await;
     }
+}
+
+async fn serve(
+    app: App,
+    http: Arc<http1::Builder>,
+    router: Router,
+    stream: TcpStream,
+    ends: Ends,
+    permit: OwnedSemaphorePermit,
+) {
     // An upgraded connection lives on in the task of its WebSocket; the permit goes with it.
     let permit = Arc::new(permit);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {

@@ -1,0 +1,27 @@
+//! The server from outside: one binary for all of it.
+
+mod access;
+mod command_line;
+mod documents;
+mod doors;
+mod errors;
+mod events;
+mod idempotency;
+mod limits;
+mod logs;
+mod rest;
+mod shutdown;
+mod sockets;
+mod support;
+mod turns;
+
+/// Every file beside this one is a module of this binary: one that is not listed would never run.
+#[test]
+fn every_file_here_is_listed() {
+    let source = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).expect("the folder") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let Some(module) = name.strip_suffix(".rs") else { continue };
+        assert!(module == "main" || source.contains(&format!("mod {module};")), "{name} is not listed");
+    }
+}
