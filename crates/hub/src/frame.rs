@@ -11,6 +11,8 @@ use roundtable_protocol::{Seq, ServerFrame, SessionId, Stream, StreamSet};
 
 /// Frames above this size are worth compressing. Unit: bytes.
 const DEFLATE_ABOVE: usize = 4096;
+/// Longest header of an unmasked WebSocket frame (RFC 6455, section 5.2). Unit: bytes.
+const HEADER: usize = 10;
 
 /// A server frame as bytes; cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,13 +20,58 @@ pub struct Frame(Arc<Encoded>);
 
 #[derive(Debug)]
 struct Encoded {
-    text: Bytes,
-    deflated: OnceLock<Bytes>,
+    text: Framed,
+    deflated: OnceLock<Framed>,
     kind: &'static str,
     session: Option<SessionId>,
     streams: StreamSet,
     events: Option<(Stream, Seq, Seq)>,
 }
+
+/// A payload behind its WebSocket header, in one piece: what a server sends is not masked, so it is the same for
+/// every receiver.
+#[derive(Debug)]
+struct Framed {
+    whole: Bytes,
+    payload: Bytes,
+}
+
+impl Framed {
+    /// Takes a buffer whose first [`HEADER`] bytes are free.
+    fn new(opcode: u8, mut buffer: Vec<u8>) -> Self {
+        let len = buffer.len() - HEADER;
+        let mut header = [0x80 | opcode, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let used = match len {
+            0..=125 => {
+                header[1] = len as u8;
+                2
+            }
+            126..=0xffff => {
+                header[1] = 126;
+                header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                header[1] = 127;
+                header[2..].copy_from_slice(&(len as u64).to_be_bytes());
+                HEADER
+            }
+        };
+        buffer[HEADER - used..HEADER].copy_from_slice(&header[..used]);
+        let whole = Bytes::from(buffer).slice(HEADER - used..);
+        Self { payload: whole.slice(used..), whole }
+    }
+}
+
+/// Returns a buffer with room for a header in front.
+fn buffer(capacity: usize) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(HEADER + capacity);
+    buffer.resize(HEADER, 0);
+    buffer
+}
+
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 
 impl Frame {
     /// Encodes a frame.
@@ -32,7 +79,8 @@ impl Frame {
     /// # Panics
     /// Never: frames have string keys and no failing parts.
     pub fn encode(frame: &ServerFrame) -> Self {
-        let text = serde_json::to_vec(frame).expect("frames serialise: string keys, no failing parts");
+        let mut text = buffer(256);
+        serde_json::to_writer(&mut text, frame).expect("frames serialise: string keys, no failing parts");
         let (kind, session, streams) = describe(frame);
         let events = match frame {
             ServerFrame::Events(f) => {
@@ -40,7 +88,7 @@ impl Frame {
             }
             _ => None,
         };
-        Self(Arc::new(Encoded { text: text.into(), deflated: OnceLock::new(), kind, session, streams, events }))
+        Self::new(Framed::new(TEXT, text), kind, session, streams, events)
     }
 
     /// Joins events in their wire form to one `events` frame.
@@ -51,8 +99,10 @@ impl Frame {
         last: Seq,
         items: impl Iterator<Item = &'a [u8]>,
     ) -> Self {
-        let mut text =
-            format!(r#"{{"type":"events","session_id":"{session}","stream":"{stream}","items":["#).into_bytes();
+        let mut text = buffer(512);
+        text.extend_from_slice(
+            format!(r#"{{"type":"events","session_id":"{session}","stream":"{stream}","items":["#).as_bytes(),
+        );
         for (i, item) in items.enumerate() {
             if i > 0 {
                 text.push(b',');
@@ -60,26 +110,45 @@ impl Frame {
             text.extend_from_slice(item);
         }
         text.extend_from_slice(b"]}");
-        Self(Arc::new(Encoded {
-            text: text.into(),
-            deflated: OnceLock::new(),
-            kind: "events",
-            session: Some(session),
-            streams: StreamSet::EMPTY.with(stream),
-            events: Some((stream, first, last)),
-        }))
+        let streams = StreamSet::EMPTY.with(stream);
+        Self::new(Framed::new(TEXT, text), "events", Some(session), streams, Some((stream, first, last)))
+    }
+
+    /// Takes whole WebSocket frames that somebody else has made: pongs and closes. They have no text.
+    pub fn control(whole: Bytes) -> Self {
+        Self::new(Framed { whole, payload: Bytes::new() }, "control", None, StreamSet::EMPTY, None)
+    }
+
+    fn new(
+        text: Framed,
+        kind: &'static str,
+        session: Option<SessionId>,
+        streams: StreamSet,
+        events: Option<(Stream, Seq, Seq)>,
+    ) -> Self {
+        Self(Arc::new(Encoded { text, deflated: OnceLock::new(), kind, session, streams, events }))
     }
 
     /// Returns the JSON text.
     pub fn text(&self) -> &Bytes {
-        &self.0.text
+        &self.0.text.payload
     }
 
     /// Returns the binary form, made at the first call and shared: a mark and the raw deflate of the text. `None` when
     /// the text is too short to be worth it.
     pub fn deflated(&self) -> Option<&Bytes> {
-        (self.0.text.len() > DEFLATE_ABOVE)
-            .then(|| self.0.deflated.get_or_init(|| deflate(&[DEFLATE_MARK], &self.0.text)))
+        self.framed_deflated().map(|framed| &framed.payload)
+    }
+
+    /// Returns the frame as it goes onto a WebSocket, header included; compressed when that is wanted and worth it.
+    pub fn framed(&self, deflate: bool) -> &Bytes {
+        let compressed = if deflate { self.framed_deflated() } else { None };
+        &compressed.unwrap_or(&self.0.text).whole
+    }
+
+    fn framed_deflated(&self) -> Option<&Framed> {
+        let make = || Framed::new(BINARY, deflate_into(buffer(1024), &[DEFLATE_MARK], self.text()));
+        (self.text().len() > DEFLATE_ABOVE).then(|| self.0.deflated.get_or_init(make))
     }
 
     /// Returns the frame's type.
@@ -104,7 +173,7 @@ impl Frame {
 
     /// Returns how much the frame weighs in a backlog. Unit: bytes.
     pub(crate) fn weight(&self) -> usize {
-        self.0.text.len()
+        self.0.text.whole.len()
     }
 
     /// Returns whether the frame is an answer to the connection's own request, which is never dropped.
@@ -113,13 +182,17 @@ impl Frame {
     }
 }
 
-/// Compresses `text` behind `prefix`, at the level that costs least.
-pub(crate) fn deflate(prefix: &[u8], text: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(text.len() / 3 + prefix.len());
+/// Returns the raw deflate of `text`, at the level that costs least.
+pub(crate) fn deflate(text: &[u8]) -> Bytes {
+    deflate_into(Vec::new(), &[], text).into()
+}
+
+fn deflate_into(mut out: Vec<u8>, prefix: &[u8], text: &[u8]) -> Vec<u8> {
+    out.reserve(text.len() / 3 + prefix.len());
     out.extend_from_slice(prefix);
     let mut encoder = DeflateEncoder::new(out, Compression::fast());
     encoder.write_all(text).expect("writing to memory does not fail");
-    encoder.finish().expect("writing to memory does not fail").into()
+    encoder.finish().expect("writing to memory does not fail")
 }
 
 fn describe(frame: &ServerFrame) -> (&'static str, Option<SessionId>, StreamSet) {
@@ -142,3 +215,6 @@ fn describe(frame: &ServerFrame) -> (&'static str, Option<SessionId>, StreamSet)
         ServerFrame::Pong(_) => ("pong", None, none),
     }
 }
+
+#[cfg(test)]
+mod tests;

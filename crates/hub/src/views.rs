@@ -93,7 +93,7 @@ impl Views {
         let made = self.make_page(stream, page, span).await?;
         if full {
             let json = serde_json::to_vec(&made).expect("a page serialises: string keys, no failing parts");
-            let snapshot = ViewSnapshot { rev, bytes: deflate(&[], &json) };
+            let snapshot = ViewSnapshot { rev, bytes: deflate(&json) };
             self.store.put_view(self.session, key, snapshot).await?;
         }
         Ok(made)
@@ -158,7 +158,7 @@ impl Views {
     async fn keep(&self, streams: StreamSet, head: &Head) -> Result<(), StoreError> {
         let Some(view) = head.view() else { return Ok(()) };
         let json = serde_json::to_vec(&view).expect("a view serialises: string keys, no failing parts");
-        let snapshot = ViewSnapshot { rev: head.rev, bytes: deflate(&[], &json) };
+        let snapshot = ViewSnapshot { rev: head.rev, bytes: deflate(&json) };
         self.store.put_view(self.session, ViewKey::Head(streams), snapshot).await
     }
 }

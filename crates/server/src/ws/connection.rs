@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use roundtable_hub::{Frame, Outbox, Subscription, clock};
 use roundtable_protocol::command::Envelope;
 use roundtable_protocol::frame::{
@@ -16,6 +17,8 @@ use roundtable_protocol::frame::{
     Unsubscribe, Unsubscribed, Welcome, close,
 };
 use roundtable_protocol::{ClientFrame, Code, ConnectionId, Problem, ServerFrame, SessionId, Stream, UserId};
+
+use tokio::net::TcpStream;
 
 use crate::auth::{Known, Token, Watch};
 use crate::limits::{Bucket, Rate};
@@ -51,13 +54,10 @@ enum Step {
 }
 
 /// One connection.
-pub struct Connection<T> {
+pub struct Connection {
     app: App,
-    transport: T,
+    transport: Transport,
     outbox: Arc<Outbox>,
-    /// Taken from the outbox, being written; empty and without memory while nothing happens.
-    frames: Vec<Frame>,
-    deflate: bool,
     budget: Budget,
 }
 
@@ -132,12 +132,13 @@ const NOT_LOGGED_IN: End = End { code: close::NOT_LOGGED_IN, reason: "not logged
 const LOGGED_OUT: End = End { code: close::NOT_LOGGED_IN, reason: "logged out" };
 const GOING_AWAY: End = End { code: close::GOING_AWAY, reason: "shutting down" };
 
-impl<T: Transport> Connection<T> {
-    /// Makes the connection of an upgraded socket.
-    pub fn new(app: App, transport: T) -> Self {
+impl Connection {
+    /// Makes the connection of an upgraded socket. `early`: what has been read from it already.
+    pub async fn new(app: App, stream: TcpStream, early: Bytes) -> Self {
         let outbox = Outbox::new(ConnectionId(clock::new_key()));
+        let transport = Transport::new(stream, early, &outbox).await;
         let budget = Budget::new(&app);
-        Self { app, transport, outbox, frames: Vec::new(), deflate: false, budget }
+        Self { app, transport, outbox, budget }
     }
 
     /// Runs the connection to its end. `visitor`: whom the upgrade itself logged in.
@@ -176,7 +177,9 @@ impl<T: Transport> Connection<T> {
             Ok(None) => return Err(Some(self.refused(Code::LoginExpired.into(), NOT_LOGGED_IN))),
             Err(error) => return Err(Some(self.refused(store_problem(&error), GOING_AWAY))),
         };
-        self.deflate = hello.features.iter().any(|feature| feature == "deflate");
+        if hello.features.iter().any(|feature| feature == "deflate") {
+            self.outbox.compress();
+        }
         self.push(ServerFrame::Welcome(Welcome {
             connection_id: self.outbox.id(),
             now: clock::now(),
@@ -212,8 +215,7 @@ impl<T: Transport> Connection<T> {
                 return Err(Some(TOO_MANY_UNREADABLE));
             }
             self.error(re, None, problem);
-            self.outbox.try_take(&mut self.frames);
-            self.write().await.map_err(|()| None)?;
+            self.transport.write_all(&self.outbox).await.map_err(|_| None)?;
         }
     }
 
@@ -234,7 +236,7 @@ impl<T: Transport> Connection<T> {
                     self.push(ServerFrame::Bye(Bye { code: "logged_out".to_owned(), retry_after_ms: 0 }));
                     Step::End(LOGGED_OUT)
                 }
-                open = outbox.take(&mut self.frames) => if open { self.written().await } else { Step::Gone },
+                () = outbox.filled() => self.written().await,
                 incoming = self.transport.receive() => self.incoming(login.user, incoming).await,
             };
             match step {
@@ -245,32 +247,16 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Writes what could not be written at once. While the reader does not take it, nothing more is read from it.
     async fn written(&mut self) -> Step {
-        match self.write().await {
-            Ok(()) => Step::On,
-            Err(()) => Step::Gone,
-        }
-    }
-
-    /// Writes what was taken: each frame handed on, one flush at the end.
-    async fn write(&mut self) -> Result<(), ()> {
-        let frames = std::mem::take(&mut self.frames);
-        let (transport, deflate) = (&mut self.transport, self.deflate);
-        let writing = async {
-            for frame in &frames {
-                match frame.deflated().filter(|_| deflate) {
-                    Some(data) => transport.feed_binary(data.clone()).await?,
-                    None => transport.feed_text(frame.text().clone()).await?,
-                }
-            }
-            transport.flush().await
-        };
+        let writing = self.transport.write_all(&self.outbox);
         match tokio::time::timeout(self.app.settings.limits.write_timeout, writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(()),
+            Ok(Ok(())) if self.outbox.is_closed() => Step::Gone,
+            Ok(Ok(())) => Step::On,
+            Ok(Err(_)) => Step::Gone,
             Err(_) => {
                 tracing::debug!(connection.id = %self.outbox.id(), "a reader did not take what was written; it is cut");
-                Err(())
+                Step::Gone
             }
         }
     }
@@ -298,7 +284,7 @@ impl<T: Transport> Connection<T> {
 
     async fn frame(&mut self, user: UserId, frame: ClientFrame) -> Step {
         if let ClientFrame::Command(command) = frame {
-            return self.command(user, &command);
+            return self.command(user, command);
         }
         if let Err(ms) = self.budget.other() {
             return self.above_rate(frame, ms);
@@ -321,9 +307,9 @@ impl<T: Transport> Connection<T> {
         Step::On
     }
 
-    fn command(&mut self, user: UserId, frame: &CommandFrame) -> Step {
+    fn command(&mut self, user: UserId, mut frame: CommandFrame) -> Step {
         let (re, session) = (Some(frame.id), Some(frame.session_id));
-        if let Err(problem) = parse::key(frame) {
+        if let Err(problem) = parse::key(&frame) {
             return self.refuse(re, session, problem);
         }
         if let Err(ms) = self.budget.command() {
@@ -335,39 +321,23 @@ impl<T: Transport> Connection<T> {
             let code = if first { Code::RateLimited } else { Code::RetryInOrder };
             return self.refuse(re, session, Problem::new(code).retry_after_ms(ms.max(1)));
         }
-        match parse::command(&frame.name, frame.data.clone()) {
+        match parse::command(&frame.name, std::mem::take(&mut frame.data)) {
             Ok(command) => {
                 let stream = frame.stream.unwrap_or(Stream::Main);
                 let envelope = Envelope { key: frame.key, stream, seen: frame.seen, retry: frame.retry, command };
-                self.app.manager.submit(user, &self.outbox, frame, envelope);
+                self.app.manager.submit(user, &self.outbox, &frame, envelope);
                 Step::On
             }
             Err(problem) => self.refuse(re, session, problem),
         }
     }
 
-    /// Subscribes, and goes on writing meanwhile: a long history waits for room in the outbox.
     async fn subscribe(&mut self, user: UserId, subscribe: Subscribe) -> Step {
         let Subscribe { id, session_id, streams } = subscribe;
         let request = Subscription { connection: Arc::clone(&self.outbox), re: id, session_id, streams, present: true };
-        let manager = self.app.manager.clone();
-        let mut subscribing = pin!(manager.subscribe(user, request));
-        let outbox = Arc::clone(&self.outbox);
-        loop {
-            let done = tokio::select! {
-                biased;
-                result = subscribing.as_mut() => Some(result),
-                open = outbox.take(&mut self.frames) => if open { None } else { return Step::Gone },
-            };
-            match done {
-                Some(Ok(())) => return Step::On,
-                Some(Err(problem)) => return self.refuse(Some(id), Some(session_id), problem),
-                None => {
-                    if self.write().await.is_err() {
-                        return Step::Gone;
-                    }
-                }
-            }
+        match self.app.manager.subscribe(user, request).await {
+            Ok(()) => Step::On,
+            Err(problem) => self.refuse(Some(id), Some(session_id), problem),
         }
     }
 
@@ -414,13 +384,13 @@ impl<T: Transport> Connection<T> {
     /// Writes what is left, says why, and waits a moment for the other side: a socket that is dropped with unread input
     /// would take the last words back.
     async fn part(mut self, end: End) -> Result<(), ()> {
-        self.outbox.close();
-        while self.outbox.try_take(&mut self.frames) {
-            self.write().await?;
-        }
         let limit = self.app.settings.limits.write_timeout;
-        let closing = self.transport.close(end.code, end.reason);
-        tokio::time::timeout(limit, closing).await.map_err(|_| ())?.map_err(|_| ())?;
+        let last_words = async {
+            self.transport.close(end.code, end.reason).await?;
+            self.transport.write_all(&self.outbox).await
+        };
+        tokio::time::timeout(limit, last_words).await.map_err(|_| ())?.map_err(|_| ())?;
+        self.outbox.close();
         let answer = async { while !matches!(self.transport.receive().await, Ok(Incoming::Closed) | Err(_)) {} };
         // Whoever does not answer is not waited for.
         let _ = within(CLOSE_ANSWER, Box::pin(answer)).await;

@@ -42,16 +42,16 @@ struct Head<'a> {
 pub fn frame(text: &str) -> Result<ClientFrame, Unreadable> {
     let bytes = text.as_bytes();
     json::check_depth(bytes).map_err(|problem| Unreadable { re: None, problem })?;
-    let head: Head<'_> = json::parse(bytes).map_err(|problem| Unreadable { re: None, problem })?;
+    let head: Head<'_> = json::parse_flat(bytes).map_err(|problem| Unreadable { re: None, problem })?;
     let re = head.id.as_u64();
     let read = match head.kind.as_ref() {
-        "hello" => json::parse::<Hello>(bytes).map(ClientFrame::Hello),
-        "subscribe" => json::parse::<Subscribe>(bytes).map(ClientFrame::Subscribe),
-        "unsubscribe" => json::parse::<Unsubscribe>(bytes).map(ClientFrame::Unsubscribe),
-        "command" => json::parse::<CommandFrame>(bytes).map(ClientFrame::Command),
-        "ephemeral" => json::parse::<EphemeralIn>(bytes).map(ClientFrame::Ephemeral),
-        "ack" => json::parse::<Ack>(bytes).map(ClientFrame::Ack),
-        "ping" => json::parse::<Ping>(bytes).map(ClientFrame::Ping),
+        "hello" => json::parse_flat::<Hello>(bytes).map(ClientFrame::Hello),
+        "subscribe" => json::parse_flat::<Subscribe>(bytes).map(ClientFrame::Subscribe),
+        "unsubscribe" => json::parse_flat::<Unsubscribe>(bytes).map(ClientFrame::Unsubscribe),
+        "command" => json::parse_flat::<CommandFrame>(bytes).map(ClientFrame::Command),
+        "ephemeral" => json::parse_flat::<EphemeralIn>(bytes).map(ClientFrame::Ephemeral),
+        "ack" => json::parse_flat::<Ack>(bytes).map(ClientFrame::Ack),
+        "ping" => json::parse_flat::<Ping>(bytes).map(ClientFrame::Ping),
         _ => Err(Problem::new(Code::UnknownFrame)
             .with_detail(format!("the frame types are {}", ClientFrame::TYPES.join(", ")))),
     };

@@ -1,15 +1,33 @@
-//! The small trait between a connection and whatever puts its frames on the wire.
+//! One upgraded socket: read through a WebSocket library, written by whoever has something for it.
 //!
-//! Owns: what a connection needs of a socket. Must not know: frames' content. Invariant: [`Transport::receive`] can be
+//! Owns: the two ways of one TCP stream. Must not know: frames' content. Invariants: every byte out goes through the
+//! connection's outbox, so that rooms can write to it directly and nothing is torn; [`Transport::receive`] can be
 //! dropped at any moment without losing input.
+//!
+//! Reading, masks, fragments, UTF-8, pings and limits are tungstenite's. What it wants to write (pongs, closes) is
+//! handed to the outbox as whole frames.
 
-use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Error as WsError;
+use axum::extract::ws::Utf8Bytes;
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt;
+use roundtable_hub::outbox::{Wire, WrittenOut};
+use roundtable_hub::{Frame, Outbox};
+use roundtable_protocol::frame::MAX_FRAME_BYTES;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+/// Size of the read buffer. The library's default costs 128 KiB a connection.
+const BUFFER_BYTES: usize = 4096;
 
 /// What came in.
 #[derive(Debug)]
@@ -35,74 +53,121 @@ pub enum Broken {
     Gone,
 }
 
-/// A socket that carries frames.
-pub trait Transport: Send {
+/// An upgraded socket.
+pub struct Transport {
+    stream: Arc<TcpStream>,
+    reader: WebSocketStream<Ends>,
+}
+
+impl Transport {
+    /// Takes an upgraded socket and what was read from it already; from now on `outbox` writes to it.
+    pub async fn new(stream: TcpStream, early: Bytes, outbox: &Arc<Outbox>) -> Self {
+        let stream = Arc::new(stream);
+        outbox.attach(Arc::new(Socket(Arc::clone(&stream))));
+        let ends = Ends { stream: Arc::clone(&stream), early, outbox: Arc::clone(outbox) };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(MAX_FRAME_BYTES))
+            .max_frame_size(Some(MAX_FRAME_BYTES));
+        let reader = WebSocketStream::from_raw_socket(ends, Role::Server, Some(config)).await;
+        Self { stream, reader }
+    }
+
     /// Waits for the next frame. Cancel safe.
-    fn receive(&mut self) -> impl Future<Output = Result<Incoming, Broken>> + Send;
-
-    /// Hands a text frame on, without forcing it out.
-    fn feed_text(&mut self, text: Bytes) -> impl Future<Output = Result<(), Broken>> + Send;
-
-    /// Hands a binary frame on, without forcing it out.
-    fn feed_binary(&mut self, data: Bytes) -> impl Future<Output = Result<(), Broken>> + Send;
-
-    /// Forces everything out.
-    fn flush(&mut self) -> impl Future<Output = Result<(), Broken>> + Send;
-
-    /// Says why, and that nothing follows.
-    fn close(&mut self, code: u16, reason: &'static str) -> impl Future<Output = Result<(), Broken>> + Send;
-}
-
-/// axum's WebSocket.
-#[derive(Debug)]
-pub struct AxumTransport(WebSocket);
-
-impl AxumTransport {
-    /// Wraps an upgraded socket.
-    pub fn new(socket: WebSocket) -> Self {
-        Self(socket)
-    }
-
-    async fn feed(&mut self, message: Message) -> Result<(), Broken> {
-        self.0.feed(message).await.map_err(broken)
-    }
-}
-
-impl Transport for AxumTransport {
-    async fn receive(&mut self) -> Result<Incoming, Broken> {
-        match self.0.next().await {
-            Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
+    pub async fn receive(&mut self) -> Result<Incoming, Broken> {
+        match self.reader.next().await {
+            Some(Ok(Message::Text(text))) => {
+                // The text has been checked by the library; the type is another library's.
+                Utf8Bytes::try_from(Bytes::from(text)).map(Incoming::Text).map_err(|_| Broken::Protocol)
+            }
             Some(Ok(Message::Binary(_))) => Ok(Incoming::Binary),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Incoming::Nothing),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Incoming::Nothing),
             Some(Ok(Message::Close(_))) | None => Ok(Incoming::Closed),
-            Some(Err(error)) => Err(broken(error)),
+            Some(Err(error)) => Err(broken(&error)),
         }
     }
 
-    async fn feed_text(&mut self, text: Bytes) -> Result<(), Broken> {
-        // Frames are JSON that was written here, so this check cannot fail; there is no way around it in safe code.
-        let text = Utf8Bytes::try_from(text).map_err(|_| Broken::Protocol)?;
-        self.feed(Message::Text(text)).await
+    /// Waits until the socket takes bytes again. Cancel safe.
+    pub async fn writable(&self) -> Result<(), Broken> {
+        self.stream.writable().await.map_err(|_| Broken::Gone)
     }
 
-    async fn feed_binary(&mut self, data: Bytes) -> Result<(), Broken> {
-        self.feed(Message::Binary(data)).await
+    /// Says why, and that nothing follows.
+    pub async fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Broken> {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+        self.reader.close(Some(frame)).await.map_err(|error| broken(&error))
     }
 
-    async fn flush(&mut self) -> Result<(), Broken> {
-        self.0.flush().await.map_err(broken)
-    }
-
-    async fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Broken> {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        self.0.send(Message::Close(Some(frame))).await.map_err(broken)
+    /// Writes everything that waits in `outbox`, waiting for the socket where need be.
+    pub async fn write_all(&self, outbox: &Outbox) -> Result<(), Broken> {
+        loop {
+            match outbox.write_out() {
+                WrittenOut::All => return Ok(()),
+                WrittenOut::Gone => return Err(Broken::Gone),
+                WrittenOut::Blocked => self.writable().await?,
+            }
+        }
     }
 }
 
-fn broken(error: axum::Error) -> Broken {
-    match error.into_inner().downcast_ref::<WsError>() {
-        Some(WsError::Capacity(CapacityError::MessageTooLong { .. })) => Broken::TooLarge,
-        Some(WsError::Protocol(_) | WsError::Utf8(_)) => Broken::Protocol,
+fn broken(error: &WsError) -> Broken {
+    match error {
+        WsError::Capacity(CapacityError::MessageTooLong { .. }) => Broken::TooLarge,
+        WsError::Protocol(_) | WsError::Utf8(_) => Broken::Protocol,
         _ => Broken::Gone,
+    }
+}
+
+/// The writing end, as rooms have it.
+struct Socket(Arc<TcpStream>);
+
+impl Wire for Socket {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+}
+
+/// Both ends, as the library has them: input from the socket, output to the outbox.
+struct Ends {
+    stream: Arc<TcpStream>,
+    early: Bytes,
+    outbox: Arc<Outbox>,
+}
+
+impl AsyncRead for Ends {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let n = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..n]);
+            self.early.advance(n);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            std::task::ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buf.initialize_unfilled()) {
+                Ok(n) => {
+                    buf.advance(n);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Ends {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.outbox.push(Frame::control(Bytes::copy_from_slice(bytes)));
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
