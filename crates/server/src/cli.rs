@@ -75,6 +75,12 @@ struct Serve {
     /// A proxy whose forwarded headers are believed; may be given several times
     #[arg(long)]
     trusted_proxy: Vec<String>,
+    /// A file with the certificate chain, to speak HTTPS
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<String>,
+    /// A file with the certificate's private key
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<String>,
     /// Who may start sessions: auto, everyone, nobody [default: auto]
     #[arg(long)]
     hosting: Option<String>,
@@ -88,6 +94,8 @@ impl Serve {
         flags.extend(self.public_url.map(|v| ("public_url", v, "--public-url")));
         flags.extend(self.allowed_host.into_iter().map(|v| ("allowed_hosts", v, "--allowed-host")));
         flags.extend(self.trusted_proxy.into_iter().map(|v| ("trusted_proxies", v, "--trusted-proxy")));
+        flags.extend(self.tls_cert.map(|v| ("tls_cert", v, "--tls-cert")));
+        flags.extend(self.tls_key.map(|v| ("tls_key", v, "--tls-key")));
         flags.extend(self.hosting.map(|v| ("hosting", v, "--hosting")));
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Sources { file: self.config, environment: environment.collect(), flags }

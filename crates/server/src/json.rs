@@ -128,6 +128,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// `malformed_json`, `unknown_field` or `invalid_field`, the latter two with a pointer.
 pub fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
     check_depth(bytes)?;
+    parse_flat(bytes)
+}
+
+/// Reads JSON whose depth has been checked.
+///
+/// # Errors
+/// See [`parse`].
+pub fn parse_flat<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
+    // Keeping track of the place costs as much as reading, so it is done only once something is wrong.
+    serde_json::from_slice(bytes).or_else(|_| parse_with_places(bytes))
+}
+
+fn parse_with_places<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());

@@ -11,6 +11,7 @@
 //! | [`settings`] | defaults, file, environment, flags |
 //! | [`app`] | the router, and the check that refuses to start |
 //! | [`serve`] | accepting connections; [`Server`] |
+//! | [`tls`] | HTTPS without a proxy |
 //! | [`shutdown`] | the order in which everything ends |
 //! | [`state`] | what every handler can reach |
 //! | [`auth`] | tokens, cookies, logins at hand |
@@ -42,6 +43,7 @@ pub mod serve;
 pub mod settings;
 pub mod shutdown;
 pub mod state;
+pub mod tls;
 pub mod turns;
 pub mod ws;
 

@@ -23,6 +23,8 @@ pub struct Ends {
     pub remote: SocketAddr,
     /// The address that was connected to.
     pub local: SocketAddr,
+    /// Whether this server itself speaks TLS on it.
+    pub tls: bool,
 }
 
 /// Where a request comes from and how this server was called.
@@ -46,12 +48,14 @@ impl Arrival {
         let trusted = |address: IpAddr| settings.trusted_proxies.iter().any(|network| network.contains(address));
         let host = uri.authority().map(|a| a.as_str()).or_else(|| text(headers, HOST.as_str()));
         let mut arrival = Self {
-            https: false,
+            https: ends.tls,
             authority: host.unwrap_or_default().to_ascii_lowercase(),
             address: ends.remote.ip().to_canonical(),
         };
         if trusted(arrival.address) {
-            arrival.https = text(headers, "x-forwarded-proto").and_then(last).is_some_and(|p| p == "https");
+            if let Some(scheme) = text(headers, "x-forwarded-proto").and_then(last) {
+                arrival.https = scheme == "https";
+            }
             if let Some(host) = text(headers, "x-forwarded-host").and_then(last) {
                 arrival.authority = host.to_ascii_lowercase();
             }
@@ -163,7 +167,11 @@ mod tests {
     }
 
     fn arrive(remote: &str, pairs: &[(&'static str, &str)], settings: &Settings) -> Arrival {
-        let ends = Ends { remote: remote.parse().expect("address"), local: "192.168.1.5:80".parse().expect("address") };
+        let ends = Ends {
+            remote: remote.parse().expect("address"),
+            local: "192.168.1.5:80".parse().expect("address"),
+            tls: false,
+        };
         Arrival::of(ends, &headers(pairs), &"/".parse().expect("uri"), settings)
     }
 

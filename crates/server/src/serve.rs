@@ -21,6 +21,7 @@ use roundtable_store::{OpenError, SqliteStore, Store};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -31,8 +32,9 @@ use crate::limits::Sockets;
 use crate::origin::Ends;
 use crate::settings::Settings;
 use crate::state::{App, Inner, Rates};
+use crate::tls::TlsError;
 use crate::turns::Drivers;
-use crate::{shutdown, turns};
+use crate::{shutdown, tls, turns};
 
 /// How long the kernel waits for a reader that has vanished before it gives the connection up.
 const VANISHED: Duration = Duration::from_secs(30);
@@ -55,6 +57,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// The model cannot be used as it is set.
     #[error("{0}")]
     Model(#[from] ModelConfigError),
@@ -105,6 +110,10 @@ impl Server {
     pub async fn start_on(store: Arc<dyn Store>, settings: Settings, parts: Parts) -> Result<Self, StartError> {
         raise_open_files();
         let drivers = Drivers::new(&settings.model)?.with_guide(parts.guide);
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
+            _ => None,
+        };
         let (listener, bound) = listen(settings.listen).await?;
         let hub = HubConfig { label: drivers.label(), ..parts.hub };
         let (manager, work) = SessionManager::new(Arc::clone(&store), hub);
@@ -127,7 +136,7 @@ impl Server {
         let running = tokio::spawn({
             let (app, stop) = (app.clone(), stop.clone());
             async move {
-                accept(&app, listener, router, &stop).await;
+                accept(&app, listener, tls, router, &stop).await;
                 shutdown::run(&app, stop_turns, turns).await;
             }
         });
@@ -148,7 +157,8 @@ impl Server {
     pub fn urls(&self) -> Vec<String> {
         let bound = self.app.bound;
         let addresses = if bound.ip().is_unspecified() { own_addresses(bound.ip()) } else { vec![bound.ip()] };
-        let url = |ip| format!("http://{}", SocketAddr::new(ip, bound.port()));
+        let scheme = if self.app.settings.tls_cert.is_some() { "https" } else { "http" };
+        let url = |ip| format!("{scheme}://{}", SocketAddr::new(ip, bound.port()));
         addresses.into_iter().map(url).chain(self.app.settings.public_url.clone()).collect()
     }
 
@@ -174,7 +184,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 }
 
 /// Accepts connections until `stop` is called.
-async fn accept(app: &App, listener: TcpListener, router: Router, stop: &CancellationToken) {
+async fn accept(app: &App, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: &CancellationToken) {
     let most = app.settings.limits.connections;
     let room = Arc::new(Semaphore::new(if most == 0 { Semaphore::MAX_PERMITS } else { most }));
     let mut http = http1::Builder::new();
@@ -197,40 +207,50 @@ async fn accept(app: &App, listener: TcpListener, router: Router, stop: &Cancell
         // Over the limit a connection is closed at once: whoever is in keeps working.
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let Ok(local) = stream.local_addr() else { continue };
-        let ends = Ends { remote, local };
-        app.connections.spawn(connection(app.clone(), Arc::clone(&http), router.clone(), stream, ends, permit));
+        let ends = Ends { remote, local, tls: tls.is_some() };
+        let serving = Serving { app: app.clone(), http: Arc::clone(&http), router: router.clone(), ends, permit };
+        app.connections.spawn(connection(serving, stream, tls.clone()));
     }
+}
+
+/// What serving one connection needs.
+struct Serving {
+    app: App,
+    http: Arc<http1::Builder>,
+    router: Router,
+    ends: Ends,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Waits for the first byte in a future that is small, because attackers open many connections and say nothing.
-async fn connection(
-    app: App,
-    http: Arc<http1::Builder>,
-    router: Router,
-    stream: TcpStream,
-    ends: Ends,
-    permit: OwnedSemaphorePermit,
-) {
+async fn connection(serving: Serving, stream: TcpStream, tls: Option<TlsAcceptor>) {
     prepare(&stream);
-    let first_byte = tokio::time::timeout(app.settings.limits.header_timeout, stream.readable());
+    let limit = serving.app.settings.limits.header_timeout;
+    let first_byte = tokio::time::timeout(limit, stream.readable());
     let spoke = tokio::select! {
         biased;
-        () = app.closing.cancelled() => return,
+        () = serving.app.closing.cancelled() => return,
         spoke = first_byte => spoke,
     };
-    if matches!(spoke, Ok(Ok(()))) {
-        Box::pin(serve(app, http, router, stream, ends, permit)).await;
+    if !matches!(spoke, Ok(Ok(()))) {
+        return;
+    }
+    match tls {
+        None => Box::pin(serve(serving, stream)).await,
+        Some(tls) => {
+            // Whoever does not finish the handshake, or speaks no TLS, is let go.
+            let handshake = Box::pin(tokio::time::timeout(limit, tls.accept(stream)));
+            let Ok(Ok(stream)) = handshake.await else { return };
+            match tls::taken_off(stream, &serving.app.connections).await {
+                Ok(stream) => Box::pin(serve(serving, stream)).await,
+                Err(error) => tracing::warn!(%error, "cannot take TLS off a connection"),
+            }
+        }
     }
 }
 
-async fn serve(
-    app: App,
-    http: Arc<http1::Builder>,
-    router: Router,
-    stream: TcpStream,
-    ends: Ends,
-    permit: OwnedSemaphorePermit,
-) {
+async fn serve(serving: Serving, stream: TcpStream) {
+    let Serving { app, http, router, ends, permit } = serving;
     // An upgraded connection lives on in the task of its WebSocket; the permit goes with it.
     let permit = Arc::new(permit);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {

@@ -71,6 +71,10 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Proxies that may say for whom they ask.
     pub trusted_proxies: Vec<Network>,
+    /// The certificate chain of a server that speaks HTTPS itself.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key.
+    pub tls_key: Option<PathBuf>,
     /// Who may start sessions.
     pub hosting: Hosting,
     /// How long requests may take to end once the server was told to.
@@ -228,6 +232,12 @@ impl Settings {
 
     fn checked(mut self) -> Result<Self, SettingsError> {
         self.public_url = self.public_url.filter(|url| !url.is_empty());
+        self.tls_cert = self.tls_cert.filter(|path| !path.as_os_str().is_empty());
+        self.tls_key = self.tls_key.filter(|path| !path.as_os_str().is_empty());
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            let why = "tls_cert and tls_key are needed together".to_owned();
+            return Err(SettingsError::Wrong { key: "tls_cert", why });
+        }
         self.model.name = self.model.name.filter(|name| !name.trim().is_empty());
         if let Some(url) = self.public_url.take() {
             self.public_url = Some(base_url(&url)?);

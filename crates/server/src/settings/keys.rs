@@ -70,6 +70,15 @@ pub const KEYS: &[Key] = &[
         ),
     ),
     with_flag(
+        "--tls-cert",
+        key(
+            "tls_cert",
+            "",
+            "A file with the certificate chain in PEM form; with it and `tls_key` the server itself speaks HTTPS. Read once, at the start.",
+        ),
+    ),
+    with_flag("--tls-key", key("tls_key", "", "A file with the certificate's private key in PEM form.")),
+    with_flag(
         "--hosting",
         key(
             "hosting",

@@ -1,7 +1,16 @@
 //! Who may do what, from which site, under which host.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::support::{Answer, Person, Socket, TestServer};
 
@@ -182,4 +191,44 @@ async fn a_stranger_gets_nothing_out_of_a_session() {
     assert!(erased.status.is_client_error(), "{}", erased.text);
     eve.delete(&path).await.problem("not_found");
     assert_eq!(ana.events(&session, "main").await.len(), 5);
+}
+
+#[tokio::test]
+async fn the_server_speaks_https_itself() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/tls");
+    let (cert, key) = (format!("{folder}/cert.pem"), format!("{folder}/key.pem"));
+    let server = TestServer::start_with(&[("tls_cert", &cert), ("tls_key", &key)]).await;
+    assert!(server.server.urls()[0].starts_with("https://127.0.0.1:"));
+    let base = server.base.replace("http://", "https://");
+    // The certificate is signed by nobody; that a browser would ask is not what is tested.
+    let http = reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
+    let stranger = Person { http, base, ..server.stranger() };
+    let answer = stranger.post("/guests", json!({"display_name": "Ana"})).await;
+    let token = answer.created()["token"].as_str().expect("a token").to_owned();
+    assert!(answer.header("set-cookie").starts_with("__Host-roundtable="), "{}", answer.header("set-cookie"));
+    let ana = Person { token: Some(token), ..stranger };
+    let session = ana.session().await;
+    let link = ana.post(&format!("/sessions/{session}/links"), json!({})).await.created();
+    assert!(link["url"].as_str().expect("a URL").starts_with("https://127.0.0.1:"), "{link}");
+    let mut socket = Socket::dial_over(Box::new(over_tls(&server, &cert).await), &server, &[]).await.expect("a socket");
+    socket.send(json!({"type": "hello", "token": ana.token()})).await;
+    socket.until("welcome").await;
+    socket.subscribe(&session, &["main"]).await;
+    assert_eq!(socket.command(&session, "message.post", json!({"text": "x".repeat(60_000)})).await["type"], "ok");
+    assert_eq!(socket.event("message.posted").await["seq"], 5);
+    let plain = reqwest::get(format!("{}/healthz", server.base)).await;
+    assert!(plain.is_err(), "plain HTTP is not answered");
+}
+
+async fn over_tls(server: &TestServer, cert: &str) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(cert).expect("a certificate")).expect("usable");
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("usual versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server.server.address()).await.expect("connected");
+    let name = "localhost".try_into().expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
 }

@@ -76,3 +76,13 @@ async fn the_chain_of_a_session_is_verified() {
     let output = run(data.path(), &["migrate", "--data", &path]);
     assert!(text(&output.stdout).ends_with("1 sessions, 6 events\n"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("key.pem"), "canary").expect("written");
+    let output = run(folder.path(), &["serve", "--tls-cert", "none.pem", "--tls-key", "key.pem"]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error.contains("tls_cert") && error.contains("none.pem") && !error.contains("canary"), "{error}");
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, TestServer};
 
 fn check(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&path, text).expect("written");
     }
@@ -21,13 +21,13 @@ fn check(name: &str, text: &str) {
 
 #[test]
 fn the_openapi_document_is_the_reviewed_one() {
-    check("openapi.json", &format!("{}\n", openapi::document().to_pretty_json().expect("JSON")));
+    check("../../web/openapi.json", &format!("{}\n", openapi::document().to_pretty_json().expect("JSON")));
 }
 
 #[test]
 fn one_sample_of_each_frame_is_the_reviewed_one() {
     let samples = crate::support::frames::samples();
-    check("frames.json", &format!("{}\n", serde_json::to_string_pretty(&samples).expect("JSON")));
+    check("tests/it/frames.json", &format!("{}\n", serde_json::to_string_pretty(&samples).expect("JSON")));
     let types = |side: &str| -> Vec<String> {
         let frames = samples[side].as_array().expect("frames");
         frames.iter().map(|frame| frame["type"].as_str().expect("a type").to_owned()).collect()

@@ -6,15 +6,21 @@ use std::io::Read;
 use flate2::read::DeflateDecoder;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{Person, soon};
 
+/// Anything that a WebSocket can run over.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 pub struct Socket {
-    ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    ws: WebSocketStream<Box<dyn Stream>>,
     read: VecDeque<Value>,
     next_id: u64,
     /// Whether any frame came in its binary form.
@@ -24,13 +30,24 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket with these headers besides the usual ones.
     pub async fn dial(server: &impl AsRef<str>, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let address = server.as_ref().replace("http://", "");
+        let stream = TcpStream::connect(address).await.expect("connected");
+        Self::dial_over(Box::new(stream), server, headers).await
+    }
+
+    /// The same over a connection that stands already.
+    pub async fn dial_over(
+        stream: Box<dyn Stream>,
+        server: &impl AsRef<str>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let url = format!("{}/api/v1/ws", server.as_ref().replace("http://", "ws://"));
         let mut request = url.into_client_request().expect("a request");
         request.headers_mut().insert("sec-websocket-protocol", "roundtable.v1".parse().expect("a value"));
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a value"));
         }
-        let (ws, response) = soon("an upgrade", tokio_tungstenite::connect_async(request)).await?;
+        let (ws, response) = soon("an upgrade", tokio_tungstenite::client_async(request, stream)).await?;
         assert_eq!(response.headers()["sec-websocket-protocol"], "roundtable.v1");
         Ok(Self { ws, read: VecDeque::new(), next_id: 1, saw_binary: false })
     }
