@@ -77,6 +77,9 @@ pub struct Server {
     session_id: SessionId,
     fault: Option<Fault>,
     rng: Rng,
+    /// Whether the answer to a subscribe tells the rights of the time it came, not of the time it is written. Both are
+    /// right for a server, and a client must live with both.
+    answers_early: bool,
     pending: Session,
     committed: Session,
     view: View,
@@ -99,11 +102,12 @@ pub struct Server {
 
 impl Server {
     /// Loads the session from the disk.
-    pub fn load(session_id: SessionId, disk: &Disk, fault: Option<Fault>, rng: Rng) -> Self {
+    pub fn load(session_id: SessionId, disk: &Disk, fault: Option<Fault>, mut rng: Rng) -> Self {
         let committed = disk.session(session_id);
         Self {
             session_id,
             fault,
+            answers_early: rng.chance(500),
             rng,
             pending: committed.clone(),
             committed,

@@ -30,9 +30,11 @@ pub struct SessionSync {
     you: Option<You>,
     people: Vec<Person>,
     pub(super) commands: Commands,
-    /// The latest subscribe request, while it is not answered. It names every wanted stream, so that its answer is the
-    /// last word about all of them.
+    /// The latest subscribe request, while it is not answered. It names every wanted stream, so that only its answer
+    /// counts.
     asked: Option<u64>,
+    /// What may be read, when `access` said so while the request travelled: the answer may have been made before it.
+    overtaken_by: Option<StreamSet>,
     last_subscribe_ms: Option<u64>,
     resubscribe_at_ms: Option<u64>,
     subscribe_refusals: u32,
@@ -127,6 +129,7 @@ impl SessionSync {
         self.last_subscribe_ms = Some(now);
         self.resubscribe_at_ms = None;
         self.asked = Some(id);
+        self.overtaken_by = None;
         let mut streams = Vec::new();
         for stream in self.wanted.iter() {
             let sync = self.streams.entry(stream).or_default();
@@ -143,25 +146,32 @@ impl SessionSync {
 
     pub(super) fn subscribed(&mut self, frame: Subscribed, now: u64) {
         self.subscribe_refusals = 0;
-        self.you = Some(frame.you);
-        self.people = frame.people;
         if self.asked != Some(frame.re) {
             return;
         }
         self.asked = None;
+        let overtaken_by = self.overtaken_by.take();
+        if overtaken_by.is_none() {
+            self.you = Some(frame.you);
+        }
+        self.people = frame.people;
         let mut missing = self.wanted;
         for start in frame.streams {
-            if start.mode != StartMode::Waiting && missing.contains(start.stream) {
+            let allowed = overtaken_by.is_none_or(|allowed| allowed.contains(start.stream));
+            if allowed && start.mode != StartMode::Waiting && missing.contains(start.stream) {
                 missing = missing.iter().filter(|s| *s != start.stream).collect();
-                self.begins(start, now);
+                self.begins(start);
             }
         }
         for stream in missing.iter() {
             self.forget(stream);
         }
+        if overtaken_by.is_some() {
+            self.plan_subscribe(now);
+        }
     }
 
-    fn begins(&mut self, start: StreamStart, now: u64) {
+    fn begins(&mut self, start: StreamStart) {
         let sync = self.streams.entry(start.stream).or_default();
         sync.open = true;
         sync.epoch = Some(start.epoch);
@@ -170,9 +180,6 @@ impl SessionSync {
         sync.behind_since_ms = None;
         if start.head == Seq::ZERO && sync.seq == Seq::ZERO {
             self.clear(start.stream);
-        } else if start.mode == StartMode::Live && start.head > sync.seq {
-            // What was held when this was asked for has been dropped since.
-            self.resubscribe_soon(start.stream, now);
         }
     }
 
@@ -281,8 +288,12 @@ impl SessionSync {
                 self.forget(stream);
             }
         }
+        if self.asked.is_some() {
+            self.overtaken_by = Some(allowed);
+            return Effect::Changed;
+        }
         let closed = |s: Stream| self.streams.get(&s).is_none_or(|sync| !sync.open);
-        match self.asked.is_none() && self.wanted.intersect(allowed).iter().any(closed) {
+        match self.wanted.intersect(allowed).iter().any(closed) {
             true => Effect::Resubscribe,
             false => Effect::Changed,
         }
@@ -351,6 +362,10 @@ impl SessionSync {
         if let Some(sync) = self.streams.get_mut(&stream) {
             sync.open = false;
         }
+        self.plan_subscribe(now);
+    }
+
+    fn plan_subscribe(&mut self, now: u64) {
         let at = self.last_subscribe_ms.map_or(now, |last| now.max(last + RESUBSCRIBE_MS));
         self.resubscribe_at_ms = Some(self.resubscribe_at_ms.map_or(at, |planned| planned.min(at)));
     }

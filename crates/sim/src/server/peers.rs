@@ -53,6 +53,8 @@ struct Subscription {
 #[derive(Debug)]
 struct Join {
     frame: Subscribe,
+    /// What the reader might do when it asked; some servers answer by that.
+    grant: Option<Grant>,
     acknowledged: BTreeMap<Stream, Seq>,
 }
 
@@ -179,16 +181,18 @@ impl Server {
             checks.ends(conn, position.stream);
         }
         let acknowledged = Stream::ALL.into_iter().filter_map(|s| Some((s, checks.newest(s)?))).collect();
-        peer.joins.insert(id, Join { frame, acknowledged });
+        let grant = peer.user.filter(|_| self.answers_early).map(|user| grants::grant(&self.committed, user));
+        peer.joins.insert(id, Join { frame, grant, acknowledged });
         self.out.push_back(Want::Read(conn, id));
     }
 
-    /// Reads for a join: `subscribed`, then the replay or the snapshot, then what came meanwhile.
+    /// Reads for a join: `subscribed`, then the replay or the snapshot, then what came meanwhile. A join that a later one
+    /// has overtaken is not answered: the later answer is about every stream.
     pub fn read(&mut self, conn: u64, id: u64, disk: &Disk, checks: &mut Checks) {
         let Some(peer) = self.peers.get_mut(&conn) else { return };
-        let Some(Join { frame, acknowledged }) = peer.joins.remove(&id) else { return };
-        let Some(user) = peer.user else { return };
-        let grant = grants::grant(&self.committed, user);
+        let Some(Join { frame, grant, acknowledged }) = peer.joins.remove(&id) else { return };
+        let Some(user) = peer.user.filter(|_| id == peer.last_join) else { return };
+        let grant = grant.unwrap_or_else(|| grants::grant(&self.committed, user));
         if grant.streams.is_empty() {
             for position in &frame.streams {
                 self.end(conn, position.stream, checks);
@@ -206,9 +210,10 @@ impl Server {
                 self.end(conn, stream, checks);
                 continue;
             }
-            if !self.is_joining(conn, stream, id) {
-                continue;
+            if !self.answers_early {
+                self.join_anew(conn, stream, id);
             }
+            let lost = !self.peers[&conn].subscriptions.contains_key(&stream);
             let after = position.after.as_ref().map_or(Seq::ZERO, |a| a.seq);
             let head = self.view.head(stream);
             checks.read(stream, head, acknowledged.get(&stream).copied());
@@ -221,6 +226,7 @@ impl Server {
                 _ => StartMode::Snapshot,
             };
             match mode {
+                _ if lost => {}
                 StartMode::Replay => bulk.push((stream, missed)),
                 StartMode::Snapshot => folded = folded.with(stream),
                 StartMode::Live | StartMode::Waiting => {}
@@ -237,10 +243,12 @@ impl Server {
         }
     }
 
-    /// Returns whether the stream still waits for this join, and not for a later one.
-    fn is_joining(&self, conn: u64, stream: Stream, id: u64) -> bool {
-        let sub = self.peers.get(&conn).and_then(|p| p.subscriptions.get(&stream));
-        sub.and_then(|s| s.joining.as_ref()).is_some_and(|(join, _)| *join == id)
+    /// A stream that was lost and regained since the subscribe is subscribed again: the answer must name it.
+    fn join_anew(&mut self, conn: u64, stream: Stream, id: u64) {
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            let joining = Some((id, Vec::new()));
+            peer.subscriptions.entry(stream).or_insert(Subscription { sent: Seq::ZERO, joining });
+        }
     }
 
     fn begin(
@@ -351,7 +359,7 @@ impl Server {
         for (conn, user) in users {
             let grant = grants::grant(&self.committed, user);
             let held: BTreeSet<_> = self.peers[&conn].subscriptions.keys().copied().collect();
-            if held.is_empty() {
+            if held.is_empty() && self.peers[&conn].joins.is_empty() {
                 continue;
             }
             for stream in held.into_iter().filter(|s| !grant.streams.contains(*s)) {

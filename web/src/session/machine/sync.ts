@@ -69,8 +69,10 @@ export class SessionSync {
   readonly commands = new Commands();
   #wanted: Stream[] = [];
   #streams = new Map<Stream, StreamSync>();
-  /** The latest subscribe request, while it is not answered. It names every wanted stream: its answer is the last word. */
+  /** The latest subscribe request, while it is not answered. It names every wanted stream: only its answer counts. */
   #asked: number | null = null;
+  /** What may be read, when `access` said so while the request travelled: the answer may have been made before it. */
+  #overtakenBy: readonly Stream[] | null = null;
   #lastSubscribe: number | null = null;
   #resubscribeAt: number | null = null;
   #subscribeRefusals = 0;
@@ -110,6 +112,7 @@ export class SessionSync {
     this.#lastSubscribe = now;
     this.#resubscribeAt = null;
     this.#asked = id;
+    this.#overtakenBy = null;
     const streams: StreamPosition[] = this.#wanted.map((stream) => {
       const sync = this.#streams.get(stream) ?? newStream();
       this.#streams.set(stream, sync);
@@ -126,18 +129,22 @@ export class SessionSync {
 
   subscribed(frame: Subscribed, now: number): void {
     this.#subscribeRefusals = 0;
-    this.you = frame.you;
-    this.people = frame.people;
     if (this.#asked !== frame.re) return;
     this.#asked = null;
+    const allowed = this.#overtakenBy;
+    this.#overtakenBy = null;
+    if (!allowed) this.you = frame.you;
+    this.people = frame.people;
     const missing = new Set(this.#wanted);
     for (const start of frame.streams) {
-      if (start.mode !== 'waiting' && missing.delete(start.stream)) this.#begins(start, now);
+      if (allowed && !allowed.includes(start.stream)) continue;
+      if (start.mode !== 'waiting' && missing.delete(start.stream)) this.#begins(start);
     }
     for (const stream of missing) this.#forget(stream);
+    if (allowed) this.#planSubscribe(now);
   }
 
-  #begins(start: Subscribed['streams'][number], now: number): void {
+  #begins(start: Subscribed['streams'][number]): void {
     const sync = this.#streams.get(start.stream) ?? newStream();
     this.#streams.set(start.stream, sync);
     sync.open = true;
@@ -146,8 +153,6 @@ export class SessionSync {
     sync.target = start.head;
     sync.behindSince = null;
     if (start.head === 0 && sync.seq === 0) this.#clear(start.stream);
-    // What was held when this was asked for has been dropped since.
-    else if (start.mode === 'live' && start.head > sync.seq) this.#resubscribeSoon(start.stream, now);
   }
 
   /** The subscription was refused for good: nothing of it may stay. */
@@ -230,8 +235,12 @@ export class SessionSync {
   access(frame: Frame<'access'>): Effect {
     this.you = frame.you;
     for (const stream of STREAMS) if (!frame.streams.includes(stream)) this.#forget(stream);
+    if (this.#asked !== null) {
+      this.#overtakenBy = frame.streams;
+      return 'changed';
+    }
     const closed = (stream: Stream) => !this.#streams.get(stream)?.open;
-    return this.#asked === null && this.#wanted.some((s) => frame.streams.includes(s) && closed(s)) ? 'resubscribe' : 'changed';
+    return this.#wanted.some((s) => frame.streams.includes(s) && closed(s)) ? 'resubscribe' : 'changed';
   }
 
   lagging(stream: Stream, now: number): void {
@@ -290,6 +299,10 @@ export class SessionSync {
   #resubscribeSoon(stream: Stream, now: number): void {
     const sync = this.#streams.get(stream);
     if (sync) sync.open = false;
+    this.#planSubscribe(now);
+  }
+
+  #planSubscribe(now: number): void {
     const at = this.#lastSubscribe === null ? now : Math.max(now, this.#lastSubscribe + RESUBSCRIBE_MS);
     this.#resubscribeAt = earliest([this.#resubscribeAt, at]);
   }
