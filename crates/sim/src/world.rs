@@ -5,6 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `chaos` | what breaks, and what comes back |
 //! | `link` | connections: delay, loss, half-open, and who is told |
 //! | `finish` | quiet, then the comparison of everything with everything |
 
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use roundtable_client::Output;
 use roundtable_core::{Caller, Context, Founding, Session};
 use roundtable_protocol::Code;
-use roundtable_protocol::command::{Command, ParticipantJoin, SessionEnd};
+use roundtable_protocol::command::{Command, ParticipantJoin};
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{DEFAULT_PROJECT, Epoch, SessionId, Stream, Timestamp, UserId};
 use roundtable_protocol::model::{ParticipantKind, SessionKind, Settings, Visibility};
@@ -28,6 +29,7 @@ use crate::person::Person;
 use crate::rng::{DAY_ONE_MS, Rng};
 use crate::server::{Server, Want};
 
+mod chaos;
 mod finish;
 mod link;
 
@@ -461,77 +463,6 @@ impl World {
         }
         if self.now >= self.chaos_until {
             self.come_back();
-        }
-    }
-
-    /// Whoever was let in again after losing everything asks again, as the page does after a join.
-    fn come_back(&mut self) {
-        for index in 0..self.people.len() {
-            let person = &self.people[index];
-            let holds = person.machine.session(self.session).is_some_and(|s| s.streams().next().is_some());
-            let may = |server: &Server| !grants::grant(server.session(), person.user).streams.is_empty();
-            if (person.refused || !holds) && self.server.as_ref().is_some_and(may) {
-                self.people[index].machine.tick(self.now);
-                self.subscribe(index);
-                self.drain(index);
-            }
-        }
-    }
-
-    /// Something breaks: a connection, the server, a clock.
-    fn chaos(&mut self) {
-        if !self.is_chaos() {
-            return;
-        }
-        let delay = self.rng.between(100, 4_000);
-        self.plan(delay, Plan::Chaos);
-        let conns: Vec<_> = self.conns.keys().copied().collect();
-        let conn = self.rng.pick(&conns).copied();
-        match (self.rng.below(100), conn) {
-            (0..40, Some(conn)) => self.cut(conn),
-            (40..50, Some(conn)) => self.make_hole(conn),
-            (50..65, Some(conn)) => self.stall(conn),
-            (65..80, _) => self.crash(false),
-            (80..86, _) => self.crash(true),
-            (86..92, _) => self.jump += i64::try_from(self.rng.below(7_200_000)).expect("small") - 3_600_000,
-            _ => {}
-        }
-    }
-
-    fn crash(&mut self, with_notice: bool) {
-        if self.server.is_none() {
-            return;
-        }
-        self.crashes += 1;
-        self.say(|| "the server dies".to_owned());
-        let pause = self.rng.between(100, 3_000);
-        self.cut_all(with_notice.then_some(pause));
-        self.server = None;
-        self.writing = None;
-        self.stepping = false;
-        self.life += 1;
-        self.plan(pause, Plan::Restart);
-    }
-
-    fn restart(&mut self) {
-        let rng = Rng::new(self.rng.draw(), 2);
-        let server = Server::load(self.session, &self.disk, self.fault, rng);
-        self.clock = (server.session().last_at().as_millisecond(), self.now);
-        self.server = Some(server);
-        self.serve();
-    }
-
-    /// Chaos is over: everybody who went offline comes back; now and then the session ends.
-    fn calm(&mut self) {
-        for index in 0..self.people.len() {
-            self.people[index].machine.tick(self.now);
-            self.people[index].machine.connect();
-            if index == 0 && self.rng.chance(250) {
-                let end = Command::SessionEnd(SessionEnd::default());
-                let key = self.people[0].machine.command(self.session, Stream::Main, &end);
-                self.checks.gives(0, key);
-            }
-            self.drain(index);
         }
     }
 }
