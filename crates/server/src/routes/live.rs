@@ -66,7 +66,7 @@ pub async fn live(
         re: 0,
         session_id: session,
         streams: streams.iter().map(|stream| position.of(stream)).collect(),
-        present: false,
+        present: true,
     };
     let reader = Reader {
         ended: Box::pin(watch.ended()),
