@@ -1,13 +1,29 @@
 //! The time, in one place.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
 use roundtable_protocol::Timestamp;
 use roundtable_protocol::ids::uuid_v7;
 use uuid::Uuid;
 
-/// Returns the wall-clock time, cut to milliseconds.
+/// Returns the wall-clock time, cut to milliseconds; in this process it never goes back.
+///
+/// A clock that is set back would keep a dead lease alive for as long as the jump, so from then on time goes on at the
+/// pace of the monotonic clock until the wall has caught up.
 pub fn now() -> Timestamp {
-    let now = Timestamp::now();
+    static LAST: Mutex<Option<(Timestamp, Instant)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let (wall, instant) = (Timestamp::now(), Instant::now());
+    let now = forward(*last, wall, instant);
+    *last = Some((now, instant));
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Returns the later of the wall's time and the last time plus what has passed since.
+fn forward(last: Option<(Timestamp, Instant)>, wall: Timestamp, instant: Instant) -> Timestamp {
+    let passed = last.and_then(|(at, then)| at.checked_add(instant.duration_since(then)).ok());
+    passed.map_or(wall, |passed| passed.max(wall))
 }
 
 /// Makes a new UUIDv7: the key of a command that the server gives itself.
@@ -26,4 +42,22 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_never_takes_time_back_or_stops_it() {
+        let (at, then) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let hour = Duration::from_secs(3600);
+        let second = Duration::from_secs(1);
+        let wall = |d: Duration| at.checked_add(d).expect("a time");
+        assert_eq!(forward(None, at, then), at);
+        assert_eq!(forward(Some((wall(hour), then)), at, then + second), wall(hour + second), "set back: goes on");
+        assert_eq!(forward(Some((at, then)), wall(hour), then + second), wall(hour), "set forward: follows");
+    }
 }

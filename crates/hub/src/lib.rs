@@ -5,16 +5,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`manager`] | [`SessionManager`]: finds or loads rooms; the library's face |
+//! | [`manager`] | [`SessionManager`]: the library's face |
+//! | `rooms` | the rooms of this process: found, loaded, woken, retired |
 //! | [`config`] | limits and times, with their reasons |
 //! | [`room`] | the one loop: inbox, batch, commit, publish, owed |
 //! | [`outbox`] | one connection's bounded backlog |
 //! | [`frame`] | frames encoded once and shared |
-//! | [`grants`] | grants at hand and when they are stale |
-//! | [`fanout`] | who gets what, coalescing |
-//! | [`joins`] | subscribe, then read, then release |
-//! | [`lanes`] | ephemeral slots, newest wins |
-//! | [`views`] | view snapshots and pages, made off the room's task |
+//! | `grants` | grants at hand and when they are stale |
+//! | `fanout` | who gets what, coalescing |
+//! | `joins` | subscribe, then read, then release |
+//! | `lanes` | ephemeral slots, newest wins |
+//! | `views` | view snapshots and pages, made off the room's task |
 //! | [`turns`] | the live text of a running turn, and what is handed to drivers |
 //! | [`clock`] | the time, in one place |
 
@@ -28,6 +29,7 @@ mod lanes;
 pub mod manager;
 pub mod outbox;
 pub mod room;
+mod rooms;
 pub mod turns;
 mod views;
 

@@ -1,16 +1,12 @@
 //! [`SessionManager`]: finds or loads rooms; the library's face.
 //!
-//! Owns: the map of loaded rooms, the loop that wakes due sessions. Must not know: HTTP, cookies, how turns are
-//! answered. Invariant: one room a session in this process; an input never falls between a room that leaves and the
-//! one that follows.
+//! Owns: the questions and commands that a program may have, and what of their answers each user may see. Must not
+//! know: HTTP, cookies, how turns are answered. Invariant: what a user may not see is answered as if it were not there.
 
-use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Context, Founding, Session};
 use roundtable_protocol::command::{Envelope, ParticipantJoin};
@@ -18,8 +14,7 @@ use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn,
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
 use roundtable_protocol::view::Page;
 use roundtable_protocol::{
-    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream,
-    Timestamp, UserId,
+    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
 };
 use roundtable_store::{AppendError, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -29,15 +24,12 @@ use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
 use crate::outbox::{Outbox, Refused};
-use crate::room::{Input, Loaded, Look, Queued, Receipt, Reply, Room, Subscription, birth, fingerprint};
+use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint};
+use crate::rooms::{HAND_ON, Handle, Shared, wake};
 use crate::turns::TurnWork;
 
 /// How many turns may wait for a driver.
 const WORK_WAITING: usize = 256;
-/// How many due sessions are loaded in one go.
-const WAKE_AT_ONCE: usize = 100;
-/// How often an input is handed to a newly loaded room before the caller is told to come back.
-const HAND_ON: usize = 4;
 /// Most bytes of one page of events.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -57,23 +49,6 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct SessionManager {
     shared: Arc<Shared>,
-}
-
-/// What the manager and its rooms share.
-pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) config: HubConfig,
-    pub(crate) drivers: mpsc::Sender<TurnWork>,
-    rooms: Mutex<HashMap<SessionId, Handle>>,
-    panics: AtomicUsize,
-    leaving: AtomicBool,
-}
-
-/// How to reach a loaded room.
-#[derive(Clone)]
-struct Handle {
-    inbox: mpsc::Sender<Input>,
-    online: Arc<AtomicUsize>,
 }
 
 /// A session was made, now or by an earlier call with the same key.
@@ -125,14 +100,7 @@ impl SessionManager {
     /// When called outside a tokio runtime.
     pub fn new(store: Arc<dyn Store>, config: HubConfig) -> (Self, mpsc::Receiver<TurnWork>) {
         let (drivers, work) = mpsc::channel(WORK_WAITING);
-        let shared = Arc::new(Shared {
-            store,
-            config,
-            drivers,
-            rooms: Mutex::default(),
-            panics: AtomicUsize::new(0),
-            leaving: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(store, config, drivers));
         tokio::spawn(wake(Arc::downgrade(&shared)));
         (Self { shared }, work)
     }
@@ -462,7 +430,7 @@ impl SessionManager {
         answer.await.map_err(|_| Problem::new(Code::NotFound))
     }
 
-    /// Hands an input to the session's room, loading it when need be. Never waits: a full room is overloaded.
+    /// Hands an input to the session's room; nobody starts anything while the process leaves.
     fn send(&self, session: SessionId, input: Input) -> Result<(), Problem> {
         if self.shared.leaving.load(Ordering::SeqCst) {
             return Err(Problem::new(Code::ShuttingDown).retry_after_ms(1_000));
@@ -477,136 +445,6 @@ impl SessionManager {
             // Ephemeral by nature: a room with too much to do drops it.
             let _ = room.inbox.try_send(input);
         }
-    }
-}
-
-impl Shared {
-    /// Returns the time.
-    pub(crate) fn now(&self) -> Timestamp {
-        (self.config.now)()
-    }
-
-    fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Handle>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn send(self: &Arc<Self>, session: SessionId, mut input: Input) -> Result<(), Problem> {
-        for _ in 0..HAND_ON {
-            let room = self.room(session);
-            match room.inbox.try_send(input) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    return Err(Problem::new(Code::Overloaded).retry_after_ms(250));
-                }
-                Err(mpsc::error::TrySendError::Closed(back)) => {
-                    self.forget(session, &room.inbox);
-                    input = back;
-                }
-            }
-        }
-        Err(Problem::new(Code::Unavailable).retry_after_ms(250))
-    }
-
-    /// Hands on what came to a room that was leaving.
-    pub(crate) fn hand_on(self: &Arc<Self>, session: SessionId, input: Input) {
-        if self.leaving.load(Ordering::SeqCst) {
-            return;
-        }
-        if let Err(problem) = Self::send(self, session, input) {
-            tracing::warn!(session.id = %session, code = problem.code.name(), "a late input found no room");
-        }
-    }
-
-    /// Returns the session's room, loading it when it is not there.
-    fn room(self: &Arc<Self>, session: SessionId) -> Handle {
-        let mut rooms = self.rooms();
-        if let Some(room) = rooms.get(&session) {
-            return room.clone();
-        }
-        let (inbox, inputs) = mpsc::channel(self.config.inbox);
-        let handle = Handle { inbox, online: Arc::default() };
-        rooms.insert(session, handle.clone());
-        drop(rooms);
-        tokio::spawn(live(Arc::clone(self), session, handle.clone(), inputs));
-        handle
-    }
-
-    /// Takes an idle room out of the map, unless somebody has just sent it something.
-    pub(crate) fn retire(&self, session: SessionId, inbox: &mpsc::WeakSender<Input>) -> bool {
-        let mut rooms = self.rooms();
-        let Some(inbox) = inbox.upgrade() else { return true };
-        if inbox.capacity() != inbox.max_capacity() {
-            return false;
-        }
-        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(&inbox)) {
-            rooms.remove(&session);
-        }
-        true
-    }
-
-    fn forget(&self, session: SessionId, inbox: &mpsc::Sender<Input>) {
-        let mut rooms = self.rooms();
-        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(inbox)) {
-            rooms.remove(&session);
-        }
-    }
-}
-
-/// A room's whole life. A panic ends this room alone: its readers are told to subscribe again.
-async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, mut inputs: mpsc::Receiver<Input>) {
-    let loaded = match Loaded::read(session, &shared).await {
-        Ok(Some(loaded)) => loaded,
-        Ok(None) => return refuse(&shared, session, &handle, &mut inputs, Code::NotFound),
-        Err(error) => {
-            tracing::error!(session.id = %session, %error, "the session cannot be loaded");
-            return refuse(&shared, session, &handle, &mut inputs, Code::Unavailable);
-        }
-    };
-    let (to_self, online) = (handle.inbox.downgrade(), Arc::clone(&handle.online));
-    let room = Room::new(session, Arc::clone(&shared), loaded, inputs, to_self, online);
-    if AssertUnwindSafe(room.run()).catch_unwind().await.is_err() {
-        shared.panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(session.id = %session, "the session's room has panicked and is loaded anew");
-    }
-    handle.online.store(0, Ordering::Relaxed);
-    shared.forget(session, &handle.inbox);
-}
-
-/// Answers everything that waits for a room that cannot be.
-fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mpsc::Receiver<Input>, code: Code) {
-    shared.forget(session, &handle.inbox);
-    inputs.close();
-    while let Ok(input) = inputs.try_recv() {
-        let problem = Problem::new(code);
-        match input {
-            Input::Command(queued) => crate::room::refuse(session, *queued, problem),
-            Input::Subscribe(_, _, reply) => {
-                // A caller that has gone does not want the answer.
-                let _ = reply.send(Err(problem));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Looks every second for sessions that are due, and loads them.
-async fn wake(shared: std::sync::Weak<Shared>) {
-    loop {
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.leaving.load(Ordering::SeqCst) {
-            return;
-        }
-        match shared.store.due(shared.now(), WAKE_AT_ONCE).await {
-            Ok(due) => {
-                for session in due {
-                    shared.hand_on(session, Input::Wake);
-                }
-            }
-            Err(error) => tracing::warn!(%error, "cannot look for due sessions"),
-        }
-        let every = shared.config.wake_every;
-        drop(shared);
-        tokio::time::sleep(every).await;
     }
 }
 

@@ -30,8 +30,8 @@ use crate::clock;
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
-use crate::manager::Shared;
 use crate::outbox::Outbox;
+use crate::rooms::Shared;
 use crate::turns::{LiveTurn, Said};
 use crate::views::Views;
 

@@ -17,7 +17,7 @@ use super::{Input, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
-use crate::manager::Shared;
+use crate::rooms::Shared;
 use crate::views::Views;
 
 /// How many events are read at once.

@@ -1,0 +1,180 @@
+//! The rooms of this process: found, loaded, woken, retired.
+//!
+//! Owns: the map of loaded rooms, a room's whole life, the loop that wakes due sessions. Must not know: what callers
+//! want of a session. Invariant: one room a session in this process; an input never falls between a room that leaves
+//! and the one that follows.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use roundtable_protocol::{Code, Problem, SessionId, Timestamp};
+use roundtable_store::Store;
+use tokio::sync::mpsc;
+
+use crate::config::HubConfig;
+use crate::room::{Input, Loaded, Room};
+use crate::turns::TurnWork;
+
+/// How many due sessions are loaded in one go.
+const WAKE_AT_ONCE: usize = 100;
+/// How often an input is handed to a newly loaded room before the caller is told to come back.
+pub(crate) const HAND_ON: usize = 4;
+
+/// What the manager and its rooms share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) config: HubConfig,
+    pub(crate) drivers: mpsc::Sender<TurnWork>,
+    pub(crate) panics: AtomicUsize,
+    pub(crate) leaving: AtomicBool,
+    rooms: Mutex<HashMap<SessionId, Handle>>,
+}
+
+/// How to reach a loaded room.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) inbox: mpsc::Sender<Input>,
+    pub(crate) online: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// Makes the shared part, with no room loaded.
+    pub(crate) fn new(store: Arc<dyn Store>, config: HubConfig, drivers: mpsc::Sender<TurnWork>) -> Self {
+        let (panics, leaving) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { store, config, drivers, panics, leaving, rooms: Mutex::default() }
+    }
+
+    /// Returns the time.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.config.now)()
+    }
+
+    /// Returns the map of loaded rooms.
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, HashMap<SessionId, Handle>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands an input to the session's room, loading it when need be. Never waits: a full room is overloaded.
+    pub(crate) fn send(self: &Arc<Self>, session: SessionId, mut input: Input) -> Result<(), Problem> {
+        for _ in 0..HAND_ON {
+            let room = self.room(session);
+            match room.inbox.try_send(input) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    return Err(Problem::new(Code::Overloaded).retry_after_ms(250));
+                }
+                Err(mpsc::error::TrySendError::Closed(back)) => {
+                    self.forget(session, &room.inbox);
+                    input = back;
+                }
+            }
+        }
+        Err(Problem::new(Code::Unavailable).retry_after_ms(250))
+    }
+
+    /// Hands on what came to a room that was leaving.
+    pub(crate) fn hand_on(self: &Arc<Self>, session: SessionId, input: Input) {
+        if self.leaving.load(Ordering::SeqCst) {
+            return;
+        }
+        if let Err(problem) = Self::send(self, session, input) {
+            tracing::warn!(session.id = %session, code = problem.code.name(), "a late input found no room");
+        }
+    }
+
+    /// Returns the session's room, loading it when it is not there.
+    fn room(self: &Arc<Self>, session: SessionId) -> Handle {
+        let mut rooms = self.rooms();
+        if let Some(room) = rooms.get(&session) {
+            return room.clone();
+        }
+        let (inbox, inputs) = mpsc::channel(self.config.inbox);
+        let handle = Handle { inbox, online: Arc::default() };
+        rooms.insert(session, handle.clone());
+        drop(rooms);
+        tokio::spawn(live(Arc::clone(self), session, handle.clone(), inputs));
+        handle
+    }
+
+    /// Takes an idle room out of the map, unless somebody has just sent it something.
+    pub(crate) fn retire(&self, session: SessionId, inbox: &mpsc::WeakSender<Input>) -> bool {
+        let mut rooms = self.rooms();
+        let Some(inbox) = inbox.upgrade() else { return true };
+        if inbox.capacity() != inbox.max_capacity() {
+            return false;
+        }
+        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(&inbox)) {
+            rooms.remove(&session);
+        }
+        true
+    }
+
+    /// Takes a room that has ended out of the map.
+    pub(crate) fn forget(&self, session: SessionId, inbox: &mpsc::Sender<Input>) {
+        let mut rooms = self.rooms();
+        if rooms.get(&session).is_some_and(|h| h.inbox.same_channel(inbox)) {
+            rooms.remove(&session);
+        }
+    }
+}
+
+/// A room's whole life. A panic ends this room alone: its readers are told to subscribe again.
+async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, mut inputs: mpsc::Receiver<Input>) {
+    let loaded = match Loaded::read(session, &shared).await {
+        Ok(Some(loaded)) => loaded,
+        Ok(None) => return refuse(&shared, session, &handle, &mut inputs, Code::NotFound),
+        Err(error) => {
+            tracing::error!(session.id = %session, %error, "the session cannot be loaded");
+            return refuse(&shared, session, &handle, &mut inputs, Code::Unavailable);
+        }
+    };
+    let (to_self, online) = (handle.inbox.downgrade(), Arc::clone(&handle.online));
+    let room = Room::new(session, Arc::clone(&shared), loaded, inputs, to_self, online);
+    if AssertUnwindSafe(room.run()).catch_unwind().await.is_err() {
+        shared.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(session.id = %session, "the session's room has panicked and is loaded anew");
+    }
+    handle.online.store(0, Ordering::Relaxed);
+    shared.forget(session, &handle.inbox);
+}
+
+/// Answers everything that waits for a room that cannot be.
+fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mpsc::Receiver<Input>, code: Code) {
+    shared.forget(session, &handle.inbox);
+    inputs.close();
+    while let Ok(input) = inputs.try_recv() {
+        let problem = Problem::new(code);
+        match input {
+            Input::Command(queued) => crate::room::refuse(session, *queued, problem),
+            Input::Subscribe(_, _, reply) => {
+                // A caller that has gone does not want the answer.
+                let _ = reply.send(Err(problem));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Looks every second for sessions that are due, and loads them.
+pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.leaving.load(Ordering::SeqCst) {
+            return;
+        }
+        match shared.store.due(shared.now(), WAKE_AT_ONCE).await {
+            Ok(due) => {
+                for session in due {
+                    shared.hand_on(session, Input::Wake);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot look for due sessions"),
+        }
+        let every = shared.config.wake_every;
+        drop(shared);
+        tokio::time::sleep(every).await;
+    }
+}
