@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use futures_util::stream::{self, TryStreamExt};
 use memchr::memmem::Finder;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,9 +76,7 @@ async fn theirs(bench: &Bench, system: System, receivers: usize) -> Result<Outco
     let process = peers::start(system, &bench.root, bench.work.path()).await?;
     let run = async {
         let before = process.memory()?;
-        let connections = (0..receivers).map(|_| peers::connect(system, &process, true));
-        let sockets: Vec<_> = stream::iter(connections).buffered(AT_ONCE).try_collect().await?;
-        let crowd = Crowd::new(system, sockets);
+        let crowd = Crowd::new(system, receivers, |_| peers::connect(system, &process, true)).await?;
         let memory_each = settled(bench, &process, before, receivers).await?;
         let sender = peers::connect(system, &process, false).await?;
         crowd.listen(&sender);
@@ -117,9 +115,8 @@ async fn ours_on(bench: &Bench, server: &Server, model: &Model, receivers: usize
     let people = server.people(&link, receivers.min(PEOPLE)).await?;
     let sender = server.socket(&owner).await?;
     let before = server.process.memory()?;
-    let connections = (0..receivers).map(|n| server.subscriber(&people[n % people.len()], &session));
-    let sockets: Vec<_> = stream::iter(connections).buffered(AT_ONCE).try_collect().await?;
-    let crowd = Crowd::new(System::Ours, sockets);
+    let connect = |n: usize| server.subscriber(&people[n % people.len()], &session);
+    let crowd = Crowd::new(System::Ours, receivers, connect).await?;
     let memory_each = settled(bench, &server.process, before, receivers).await?;
     crowd.listen(&sender);
     let source = Source::Posts { socket: Rc::clone(&sender), session: session.clone(), id: Cell::new(0) };
@@ -180,16 +177,29 @@ struct Crowd {
     sockets: Vec<Rc<Socket>>,
     tally: Rc<Tally>,
     kind: Rc<Cell<Kind>>,
-    readers: std::cell::RefCell<Vec<JoinHandle<()>>>,
+    readers: RefCell<Vec<JoinHandle<()>>>,
 }
 
 impl Crowd {
-    fn new(system: System, sockets: Vec<Rc<Socket>>) -> Self {
-        let tally = Rc::new(Tally::new(sockets.len()));
+    /// Connects that many receivers; each reads from the moment it is in, as a page would.
+    async fn new<F>(system: System, receivers: usize, connect: impl Fn(usize) -> F) -> Result<Self>
+    where
+        F: Future<Output = Result<Rc<Socket>>>,
+    {
+        let tally = Rc::new(Tally::new(receivers));
         let kind = Rc::new(Cell::new(Kind::Message));
-        let crowd = Self { system, sockets, tally, kind, readers: Vec::new().into() };
-        crowd.sockets.iter().for_each(|socket| crowd.read(socket));
-        crowd
+        let mut crowd = Self { system, sockets: Vec::new(), tally, kind, readers: Vec::new().into() };
+        let connections = (0..receivers).map(|n| {
+            let (connection, crowd) = (connect(n), &crowd);
+            async move {
+                let socket = connection.await?;
+                crowd.read(&socket);
+                anyhow::Ok(socket)
+            }
+        });
+        let sockets = stream::iter(connections).buffered(AT_ONCE).try_collect().await?;
+        crowd.sockets = sockets;
+        Ok(crowd)
     }
 
     /// Reads a receiver's socket from now on.

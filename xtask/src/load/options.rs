@@ -1,6 +1,7 @@
 //! What the tool is asked to do.
 
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::peers::System;
@@ -25,6 +26,8 @@ pub const SIZES: &[usize] = &[100, 1_000, 5_000];
 pub struct Options {
     pub quick: bool,
     pub write: bool,
+    /// Another binary than the release build of this tree.
+    pub binary: Option<PathBuf>,
     systems: Vec<System>,
     only: Vec<String>,
     sizes: Vec<usize>,
@@ -33,13 +36,23 @@ pub struct Options {
 impl Options {
     /// Reads the arguments.
     pub fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options =
-            Self { quick: false, write: false, systems: System::ALL.to_vec(), only: Vec::new(), sizes: SIZES.to_vec() };
+        let mut options = Self {
+            quick: false,
+            write: false,
+            binary: None,
+            systems: System::ALL.to_vec(),
+            only: Vec::new(),
+            sizes: SIZES.to_vec(),
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.quick = true,
                 "--write" => options.write = true,
+                "--binary" => {
+                    let Some(path) = arguments.next() else { bail!("--binary wants the path of a server's binary") };
+                    options.binary = Some(path.into());
+                }
                 "--systems" => {
                     let Some(list) = arguments.next() else { bail!("--systems wants names, as in --systems ours,bun") };
                     options.systems = list.split(',').map(system).collect::<Result<_>>()?;
@@ -124,10 +137,11 @@ fn is_measure(name: &str) -> bool {
 /// Says what may be asked.
 pub fn usage() -> String {
     let mut text = String::from(
-        "usage: cargo xtask load [--quick] [--write] [--systems ...] [--sizes N,N] [--MEASURE ...]\n\n  \
+        "usage: cargo xtask load [--quick] [--write] [--systems ...] [--binary PATH] [--sizes N,N] [--MEASURE ...]\n\n  \
          --quick     short phases, one round: to see that it works, not to quote\n  \
          --write     put the result into docs/performance.md\n  \
          --systems   whose servers: ours,socketio,bun without it\n  \
+         --binary    another binary than target/release/roundtable, to compare two builds\n  \
          --sizes     numbers of receivers; 100,1000,5000 without it\n\n\
          Measures; all without one:\n",
     );

@@ -82,7 +82,7 @@ impl Writer {
 impl Crowd {
     /// Makes the sessions, lets everybody in and opens one socket each; the first `readers` of each session subscribe.
     pub async fn new(server: &Server, sessions: usize, members: usize, readers: usize) -> Result<Self> {
-        let state = Rc::new(State::default());
+        let state = &Rc::new(State::default());
         let rooms = (0..sessions).map(|n| async move {
             let owner = server.guest(&format!("Owner {n}")).await?;
             let (session, link) = server.session(&owner, "guide").await?;
@@ -102,12 +102,13 @@ impl Crowd {
                 server.socket(&token).await?
             };
             let session = session.clone();
-            anyhow::Ok(Rc::new(Writer { socket, session, posted: Cell::new(0), sent_at: Default::default() }))
+            let writer = Rc::new(Writer { socket, session, posted: Cell::new(0), sent_at: Default::default() });
+            let task = tokio::task::spawn_local(read(Rc::clone(&writer), Rc::clone(state)));
+            anyhow::Ok((writer, task))
         });
-        let writers: Vec<_> = stream::iter(seats).buffered(AT_ONCE).try_collect().await?;
-        let tasks = writers.iter().map(|writer| tokio::task::spawn_local(read(Rc::clone(writer), Rc::clone(&state))));
-        let tasks = tasks.collect();
-        Ok(Self { writers, readers, state, tasks })
+        let connected: Vec<_> = stream::iter(seats).buffered(AT_ONCE).try_collect().await?;
+        let (writers, tasks) = connected.into_iter().unzip();
+        Ok(Self { writers, readers, state: Rc::clone(state), tasks })
     }
 
     /// Posts at a fixed rate, each writer in turn.
