@@ -257,7 +257,7 @@ impl Outbox {
                 s.pushed[stream as usize] = last;
             }
         }
-        // What answers one connection waits a moment for what everybody gets, so that both go in one write.
+        // What a connection says to itself goes with what everybody gets, or when its task comes round.
         let at_once = !frame.is_answer() && backlog.wire.is_some();
         let blocked = !backlog.rest.is_empty();
         backlog.bytes += frame.weight();
@@ -335,11 +335,30 @@ impl Outbox {
         }
     }
 
-    /// Notes that a submitted command is answered.
+    /// Notes that a submitted command is answered before any room saw it.
     pub(crate) fn answered(&self, session: SessionId) {
+        self.lock().answered(session);
+    }
+
+    /// Puts the answer to a submitted command into the queue. It is written with what everybody gets next, or by
+    /// [`Outbox::write_now`], which must follow.
+    pub(crate) fn reply(&self, session: SessionId, frame: Frame) {
         let mut backlog = self.lock();
-        let s = backlog.subscription(session);
-        s.unanswered = s.unanswered.saturating_sub(1);
+        backlog.answered(session);
+        if !backlog.closed {
+            backlog.bytes += frame.weight();
+            backlog.queue.push_back(frame);
+        }
+    }
+
+    /// Writes what waits, or wakes the connection's task for what the socket does not take.
+    pub(crate) fn write_now(&self) {
+        let mut backlog = self.lock();
+        let waits = !backlog.queue.is_empty();
+        if waits && (!backlog.rest.is_empty() || backlog.write_out() != WrittenOut::All) {
+            drop(backlog);
+            self.filled.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Backlog> {
@@ -410,6 +429,11 @@ impl Backlog {
             joined.extend_from_slice(frame.framed(self.deflate));
         }
         Some(joined.freeze())
+    }
+
+    fn answered(&mut self, session: SessionId) {
+        let s = self.subscription(session);
+        s.unanswered = s.unanswered.saturating_sub(1);
     }
 
     fn subscription(&mut self, session: SessionId) -> &mut Subscribed {

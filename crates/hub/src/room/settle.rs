@@ -1,5 +1,7 @@
 //! After an append: the committed state takes it over, or the batch is decided again.
 
+use std::sync::Arc;
+
 use roundtable_core::Caller;
 use roundtable_protocol::frame::{Accepted, ErrorFrame, ServerFrame};
 use roundtable_protocol::{Code, Command, EventBody, Problem, Rev, SessionId};
@@ -11,6 +13,7 @@ use super::batch::{Batch, Outcome};
 use super::{Queued, Receipt, Reply, Room, load};
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
+use crate::outbox::Outbox;
 
 /// How long the server's own commands wait after the store has refused.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -64,21 +67,30 @@ impl Room {
         if !batch.redactions.is_empty() {
             self.views.forget().await;
         }
-        self.answer(batch.items);
+        let answered = self.reply(batch.items);
         self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
+        answered.iter().for_each(|outbox| outbox.write_now());
         self.owe();
         self.write_snapshots(false).await;
     }
 
     /// Answers the commands of a batch, in order.
     pub(crate) fn answer(&mut self, items: Vec<(Queued, Outcome)>) {
+        self.reply(items).iter().for_each(|outbox| outbox.write_now());
+    }
+
+    /// Queues the answers of a batch, in order; returns the outboxes that must be written, once what everybody gets has
+    /// gone the same way.
+    fn reply(&mut self, items: Vec<(Queued, Outcome)>) -> Vec<Arc<Outbox>> {
+        let mut answered = Vec::new();
         for (queued, outcome) in items {
             self.gate(&queued, &outcome);
             if matches!((&queued.envelope.command, &outcome), (Command::TurnStart(_), Outcome::Refused(_))) {
                 self.claiming = None;
             }
-            answer(self.id, queued, outcome);
+            answered.extend(reply(self.id, queued, outcome));
         }
+        answered
     }
 
     /// Puts a batch back in front of what waits, to be decided on a fresh pending state. Commands whose key `look_up`
@@ -164,6 +176,13 @@ fn is_in(receipt: &Receipt, room: &Room) -> bool {
 
 /// Gives a command its answer.
 pub(crate) fn answer(session_id: SessionId, queued: Queued, outcome: Outcome) {
+    if let Some(outbox) = reply(session_id, queued, outcome) {
+        outbox.write_now();
+    }
+}
+
+/// Gives a command its answer; returns the outbox in which it waits, if it goes to a connection.
+fn reply(session_id: SessionId, queued: Queued, outcome: Outcome) -> Option<Arc<Outbox>> {
     match queued.reply {
         Reply::Waiter(waiter) => {
             // A caller that has gone does not want the answer.
@@ -171,23 +190,26 @@ pub(crate) fn answer(session_id: SessionId, queued: Queued, outcome: Outcome) {
                 Outcome::Done(receipt) => Ok(receipt),
                 Outcome::Refused(problem) => Err(problem),
             });
+            None
         }
         Reply::Connection { outbox, re, .. } => {
-            outbox.answered(session_id);
-            outbox.push(Frame::encode(&match outcome {
+            let frame = Frame::encode(&match outcome {
                 Outcome::Done(Receipt { stream, seq, id, duplicate }) => {
                     ServerFrame::Ok(Accepted { re, session_id, stream, seq, id, duplicate })
                 }
                 Outcome::Refused(problem) => {
                     ServerFrame::Error(ErrorFrame { re: Some(re), session_id: Some(session_id), problem })
                 }
-            }));
+            });
+            outbox.reply(session_id, frame);
+            Some(outbox)
         }
         Reply::Nobody => {
             if let Outcome::Refused(problem) = outcome {
                 tracing::debug!(session.id = %session_id, command = queued.envelope.command.name(), code = problem.code.name(),
                     "the server's own command was refused");
             }
+            None
         }
     }
 }
