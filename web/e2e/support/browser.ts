@@ -104,23 +104,28 @@ export class Person {
     return this.page.locator(`.queue [data-state="${state}"]`);
   }
 
-  /** Begins to note how long the newest answer is whenever that changes. */
+  /** Begins to note the newest answer whenever it changes while it streams. */
   async watchAnswers(): Promise<void> {
     await this.page.evaluate(() => {
-      const lengths: number[] = [];
-      Object.assign(globalThis, { lengths });
+      const pieces: string[] = [];
+      Object.assign(globalThis, { pieces });
       const look = () => {
         const answers = document.querySelectorAll('.message[data-answer="streaming"] .text');
-        const length = answers[answers.length - 1]?.textContent?.length ?? 0;
-        if (length !== lengths[lengths.length - 1]) lengths.push(length);
+        const text = answers[answers.length - 1]?.textContent ?? '';
+        if (text !== pieces[pieces.length - 1]) pieces.push(text);
       };
       new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
     });
   }
 
+  /** Returns what streaming answers read since `watchAnswers`; empty where none streamed. */
+  pieces(): Promise<string[]> {
+    return this.page.evaluate(() => (globalThis as unknown as { pieces: string[] }).pieces);
+  }
+
   /** Returns the different lengths of streaming answers since `watchAnswers`. */
-  lengths(): Promise<number[]> {
-    return this.page.evaluate(() => (globalThis as unknown as { lengths: number[] }).lengths);
+  async lengths(): Promise<number[]> {
+    return (await this.pieces()).map((text) => text.length);
   }
 
   async leave(): Promise<void> {

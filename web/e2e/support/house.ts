@@ -12,7 +12,8 @@ export interface House {
   arrive(name: string, options?: BrowserContextOptions): Promise<Person>;
 }
 
-export function house(): House {
+/** `env` is read when the server starts: what it needs may be made before. */
+export function house(env: () => Record<string, string> = () => ({})): House {
   const people: Person[] = [];
   const here = {
     arrive: async (name: string, options: BrowserContextOptions = {}) => {
@@ -26,7 +27,7 @@ export function house(): House {
     },
   } as House;
   beforeAll(async () => {
-    [here.server, here.browser] = await Promise.all([Server.start(), launch()]);
+    [here.server, here.browser] = await Promise.all([Server.start(env()), launch()]);
   });
   afterEach(async () => {
     const gone = people.splice(0);

@@ -14,17 +14,23 @@ const BINARY = process.env['ROUNDTABLE_BINARY'] ?? join(TARGET, 'debug/roundtabl
 export class Server {
   readonly #data = mkdtempSync(join(tmpdir(), 'roundtable-e2e-'));
   #process: ChildProcess | null = null;
+  readonly #env: Record<string, string>;
   #log: string[] = [];
   port = 0;
 
-  static async start(): Promise<Server> {
+  private constructor(env: Record<string, string>) {
+    this.#env = env;
+  }
+
+  /** `env` is all that it is told of `ROUNDTABLE_*`. */
+  static async start(env: Record<string, string> = {}): Promise<Server> {
     for (const [what, path] of [
       ['the server: cargo build -p roundtable-server', BINARY],
       ['the page: npm run build', join(ROOT, 'web/dist/index.html')],
     ] as const) {
       if (!existsSync(path)) throw new Error(`first build ${what} (${path} is missing)`);
     }
-    const server = new Server();
+    const server = new Server(env);
     await server.restart();
     return server;
   }
@@ -42,7 +48,7 @@ export class Server {
   async restart(): Promise<void> {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ROUNDTABLE_')));
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', join(this.#data, 'data')];
-    const child = spawn(BINARY, args, { cwd: this.#data, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(BINARY, args, { cwd: this.#data, env: { ...env, ...this.#env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     createInterface({ input: child.stderr }).on('line', (line) => this.#log.push(line));
     const lines = createInterface({ input: child.stdout });
