@@ -14,6 +14,11 @@ use tokio::time::Instant;
 use crate::frame::Frame;
 use crate::outbox::{BACKLOG_BYTES, BACKLOG_FRAMES, Outbox, Pushed};
 
+/// Up to so many subscribers are written by the room's own thread.
+const INLINE: usize = 256;
+/// Least number of subscribers that are worth a thread of their own.
+const SHARD: usize = 512;
+
 /// One connection that reads a session.
 pub(crate) struct Subscriber {
     pub(crate) outbox: Arc<Outbox>,
@@ -29,6 +34,8 @@ pub(crate) struct Subscriber {
     pub(crate) number: u64,
     /// Live frames that wait until history has been sent; `None` once it has.
     held: Option<Held>,
+    /// What became of the last frame: whether the subscription goes on.
+    stays: bool,
     ended: bool,
 }
 
@@ -50,7 +57,7 @@ impl Subscriber {
     ) -> Self {
         let streams = wanted.intersect(grant.streams);
         let held = Some(Held::default());
-        Self { outbox, session, user, participant, grant, wanted, streams, number, held, ended: false }
+        Self { outbox, session, user, participant, grant, wanted, streams, number, held, stays: true, ended: false }
     }
 
     pub(crate) fn connection(&self) -> ConnectionId {
@@ -192,20 +199,19 @@ impl Fanout {
     }
 
     /// Sends a frame to everybody who may read `stream` and whom `to` names.
-    pub(crate) fn send(&mut self, frame: &Frame, stream: Stream, to: impl Fn(&Subscriber) -> bool) {
+    pub(crate) fn send(&mut self, frame: &Frame, stream: Stream, to: impl Fn(&Subscriber) -> bool + Sync) {
         self.each(|s| !s.streams.contains(stream) || !to(s) || s.give(frame));
     }
 
     /// Sends each reader the frame that `make` gives for its streams; made once for each set of streams.
     pub(crate) fn send_by_streams(&mut self, make: impl Fn(StreamSet) -> Frame) {
         let mut made: Vec<(StreamSet, Frame)> = Vec::new();
-        self.each(|s| {
-            let place = made.iter().position(|(set, _)| *set == s.streams).unwrap_or_else(|| {
+        for s in &self.subscribers {
+            if !made.iter().any(|(set, _)| *set == s.streams) {
                 made.push((s.streams, make(s.streams)));
-                made.len() - 1
-            });
-            s.give(&made[place].1)
-        });
+            }
+        }
+        self.each(|s| made.iter().find(|(set, _)| *set == s.streams).is_none_or(|(_, frame)| s.give(frame)));
     }
 
     fn flush(&mut self, class: usize, now: Instant) {
@@ -227,12 +233,31 @@ impl Fanout {
     }
 
     /// Calls `f` for each subscriber and lets those go for whom it is false: their outbox has told them why, or will.
-    fn each(&mut self, mut f: impl FnMut(&mut Subscriber) -> bool) {
+    ///
+    /// Up to [`INLINE`] the room's own thread does it; above that, shards of subscribers on as many threads as there are
+    /// cores, with the same bytes. The room waits for them, so every subscriber's frames keep their order.
+    fn each(&mut self, f: impl Fn(&mut Subscriber) -> bool + Sync) {
+        let ask = |shard: &mut [Subscriber]| {
+            for s in shard {
+                s.stays = f(s);
+            }
+        };
+        let n = self.subscribers.len();
+        if n <= INLINE {
+            ask(&mut self.subscribers);
+        } else {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let shard = n.div_ceil(cores).max(SHARD);
+            std::thread::scope(|threads| {
+                for shard in self.subscribers.chunks_mut(shard) {
+                    threads.spawn(|| ask(shard));
+                }
+            });
+        }
         self.subscribers.retain_mut(|s| {
-            let stays = f(s);
             // A held subscription that overflows has not been told yet; dropping it tells.
-            s.ended = !stays && s.held.is_none();
-            stays
+            s.ended = !s.stays && s.held.is_none();
+            s.stays
         });
     }
 }

@@ -149,3 +149,27 @@ async fn presence_is_told_and_ends_fifteen_seconds_after_the_last_connection() {
     let left = house.manager.participants(session, ana).await.expect("a list");
     assert!(left.iter().any(|(p, _)| p.id == participant.id), "membership outlasts the connection");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_written_in_shards_gets_what_a_few_get() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let mut crowd = Vec::new();
+    for _ in 0..1_100 {
+        crowd.push(house.reader(session, ana, &[MAIN, Stream::Side]).await);
+    }
+    fill(&house, session, ana, 0, 20).await;
+    house.post(session, ana, Stream::Side, "aside").await.expect("posted");
+    for reader in &mut crowd {
+        reader.until_text("line 19").await;
+        reader.until_text("aside").await;
+        assert_consecutive(&reader.seqs(MAIN), Seq::ZERO);
+    }
+    house.manager.disconnected(&crowd[700].outbox);
+    house.post(session, ana, MAIN, "last").await.expect("posted");
+    for (i, reader) in crowd.iter_mut().enumerate().filter(|(i, _)| *i != 700) {
+        reader.until_text("last").await;
+        assert_consecutive(&reader.seqs(MAIN), Seq::ZERO);
+        assert!(reader.frames.iter().all(|f| !matches!(f, ServerFrame::Lagging(_))), "reader {i}");
+    }
+}
