@@ -3,7 +3,9 @@
 //! Owns: size, time, depth, shape, and what a caller is told about each. Must not know: what the values mean.
 //! Invariant: whatever comes in, the answer is a value or a problem that points at the place.
 
-use axum::body::{Body, HttpBody};
+use std::time::Duration;
+
+use axum::body::{BodyDataStream, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::http::request::Parts;
@@ -19,6 +21,13 @@ use crate::state::App;
 
 /// How deep JSON may be nested. Levels.
 const DEEPEST: usize = 32;
+
+/// How long the rest of a refused body is read. Closing with input unread resets the connection, and the answer is lost
+/// on its way (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of it is read. Unit: bytes.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A JSON body.
 #[derive(Clone, Copy, Debug)]
@@ -90,18 +99,33 @@ async fn body(request: Request, app: &App) -> Result<Bytes, ApiError> {
     }
     let most = app.settings.limits.body_bytes;
     let body = request.into_body();
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large(most));
+    let announced = body.size_hint().lower();
+    let mut parts = body.into_data_stream();
+    let read = if announced > most as u64 {
+        Err(too_large(most))
+    } else {
+        let read = tokio::time::timeout(app.settings.limits.body_timeout, collect(&mut parts, most)).await;
+        read.unwrap_or_else(|_| Err(Code::RequestTimeout.into()))
+    };
+    if read.is_err() {
+        tokio::spawn(tokio::time::timeout(LINGER, ignore(parts)));
     }
-    match tokio::time::timeout(app.settings.limits.body_timeout, collect(body, most)).await {
-        Ok(bytes) => bytes,
-        Err(_) => Err(Code::RequestTimeout.into()),
+    read
+}
+
+/// Reads on, up to a few bodies' worth, and keeps nothing.
+async fn ignore(mut parts: BodyDataStream) {
+    let mut left = LINGER_BYTES;
+    while let Some(Ok(part)) = parts.next().await {
+        left = left.saturating_sub(part.len());
+        if left == 0 {
+            return;
+        }
     }
 }
 
-async fn collect(body: Body, most: usize) -> Result<Bytes, ApiError> {
+async fn collect(parts: &mut BodyDataStream, most: usize) -> Result<Bytes, ApiError> {
     let mut all = BytesMut::new();
-    let mut parts = body.into_data_stream();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| Problem::new(Code::MalformedJson).with_detail("the body broke off"))?;
         if all.len() + part.len() > most {
