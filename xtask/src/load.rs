@@ -73,7 +73,8 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if cfg!(debug_assertions) {
         return again_as_release(root, arguments);
     }
-    let binary = target(root).join("release/roundtable");
+    let usual = target(root).join("release/roundtable");
+    let binary = options.binary.as_ref().map_or(Ok(usual), fs::canonicalize).context("--binary names no file")?;
     if !binary.exists() && options.systems().any(|system| system == peers::System::Ours) {
         eprintln!("building the release binary");
         let status = Command::new("make").args(["--no-print-directory", "build"]).current_dir(root).status()?;

@@ -30,6 +30,12 @@ pub fn load_average() -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// Returns how long this thread, which is the whole generator, has been on a processor. Unit: nanoseconds.
+pub fn own_cpu() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0)
+}
+
 /// Returns the text behind the colon of the first line that starts with `key`.
 fn line_of(path: &str, key: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;

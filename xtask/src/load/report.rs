@@ -226,7 +226,13 @@ fn beside(peer: Option<&fanout::Figures>, ratio: Option<f64>) -> String {
 }
 
 fn work(figures: &sessions::Figures) -> String {
-    format!("{} deliveries/CPU-s, {:.2} cores", short(figures.deliveries_per_cpu_second), figures.cores)
+    let generator = if figures.generator_cores > 0.9 { ", which is all it has" } else { "" };
+    format!(
+        "{} deliveries/CPU-s; server {:.2} cores, generator {:.2}{generator}",
+        short(figures.deliveries_per_cpu_second),
+        figures.cores,
+        figures.generator_cores
+    )
 }
 
 /// Median and 99th percentile.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Bench;
 use super::fanout::{POSITION, follow};
+use super::machine::own_cpu;
 use super::server::{self, AT_ONCE, Server, is, refused};
 use super::socket::Socket;
 use super::tally::{Histogram, Marks, message, now};
@@ -35,6 +36,8 @@ pub struct Figures {
     pub delivery_ms: (f64, f64),
     /// How much of a processor the server used.
     pub cores: f64,
+    /// How much of one the generator used; it has one thread, so near 1 it is the generator that is measured.
+    pub generator_cores: f64,
 }
 
 /// Sessions with writers in them, some of whom read too.
@@ -138,7 +141,7 @@ impl Crowd {
         let state = &self.state;
         let measured = async {
             sleep(bench.options.warm_up()).await;
-            let (cpu, started) = (server.process.cpu()?, Instant::now());
+            let (cpu, own, started) = (server.process.cpu()?, own_cpu(), Instant::now());
             let (acked, delivered) = (state.acked.get(), state.delivered.get());
             drop((state.acks.take(), state.deliveries.take()));
             sleep(bench.options.measured(false)).await;
@@ -152,6 +155,7 @@ impl Crowd {
                 ack_ms: state.acks.take().p50_p99_ms(),
                 delivery_ms: state.deliveries.take().p50_p99_ms(),
                 cores: spent / seconds,
+                generator_cores: (own_cpu() - own) as f64 / 1e9 / seconds,
             })
         };
         let figures = tokio::select! {
