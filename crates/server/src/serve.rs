@@ -234,26 +234,30 @@ struct Serving {
 async fn connection(serving: Serving, stream: TcpStream, tls: Option<TlsAcceptor>) {
     prepare(&stream);
     let limit = serving.app.settings.limits.header_timeout;
-    let first_byte = tokio::time::timeout(limit, stream.readable());
+    // Looked at, not only waited for: a fresh stream may call itself readable before anything came.
+    let mut byte = [0];
+    let first_byte = tokio::time::timeout(limit, stream.peek(&mut byte));
     let spoke = tokio::select! {
         biased;
         () = serving.app.closing.cancelled() => return,
         spoke = first_byte => spoke,
     };
-    if !matches!(spoke, Ok(Ok(()))) {
+    if !matches!(spoke, Ok(Ok(1))) {
         return;
     }
     match tls {
         None => Box::pin(serve(serving, stream)).await,
-        Some(tls) => {
-            // Whoever does not finish the handshake, or speaks no TLS, is let go.
-            let handshake = Box::pin(tokio::time::timeout(limit, tls.accept(stream)));
-            let Ok(Ok(stream)) = handshake.await else { return };
-            match tls::taken_off(stream, &serving.app.connections).await {
-                Ok(stream) => Box::pin(serve(serving, stream)).await,
-                Err(error) => tracing::warn!(%error, "cannot take TLS off a connection"),
-            }
-        }
+        Some(tls) => Box::pin(serve_tls(serving, stream, tls)).await,
+    }
+}
+
+async fn serve_tls(serving: Serving, stream: TcpStream, tls: TlsAcceptor) {
+    let limit = serving.app.settings.limits.header_timeout;
+    // Whoever does not finish the handshake, or speaks no TLS, is let go.
+    let Ok(Ok(stream)) = tokio::time::timeout(limit, tls.accept(stream)).await else { return };
+    match tls::taken_off(stream, &serving.app.connections).await {
+        Ok(stream) => serve(serving, stream).await,
+        Err(error) => tracing::warn!(%error, "cannot take TLS off a connection"),
     }
 }
 
