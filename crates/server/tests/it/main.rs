@@ -1,12 +1,14 @@
 //! The server from outside: one binary for all of it.
 
 mod access;
+mod bad_days;
 mod command_line;
 mod documents;
 mod doors;
 mod errors;
 mod events;
 mod idempotency;
+mod kill;
 mod limits;
 mod logs;
 mod rest;
