@@ -71,8 +71,24 @@ impl Subscriber {
 
     /// Sends or holds a frame; false when the subscription is over.
     fn give(&mut self, frame: &Frame) -> bool {
+        self.give_with(frame, true)
+    }
+
+    /// Sends or holds those of `frames` that are of the reader's streams, in one write.
+    fn give_all(&mut self, frames: &[(Stream, Frame)]) -> bool {
+        let streams = self.streams;
+        let mut mine = frames.iter().filter(|(stream, _)| streams.contains(*stream)).peekable();
+        while let Some((_, frame)) = mine.next() {
+            if !self.give_with(frame, mine.peek().is_none()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn give_with(&mut self, frame: &Frame, last: bool) -> bool {
         let Some(held) = &mut self.held else {
-            return self.outbox.offer(frame.clone()) == Pushed::Waits;
+            return self.outbox.offer_with(frame.clone(), last) == Pushed::Waits;
         };
         held.bytes += frame.weight();
         held.frames.push(frame.clone());
@@ -144,7 +160,7 @@ impl Fanout {
 
     /// Adds a subscriber, in place of an earlier one of the same connection.
     pub(crate) fn add(&mut self, subscriber: Subscriber) {
-        self.flush_all(Instant::now());
+        self.flush_all();
         self.remove(subscriber.connection());
         self.subscribers.push(subscriber);
     }
@@ -170,7 +186,7 @@ impl Fanout {
             let waiting = &mut self.classes[class];
             waiting.waiting.extend_from_slice(events);
             if waiting.due().is_none_or(|due| due <= now) {
-                self.flush(class, now);
+                self.flush(class, None);
             }
         }
     }
@@ -184,23 +200,30 @@ impl Fanout {
     pub(crate) fn flush_due(&mut self, now: Instant) {
         for class in 0..2 {
             if !self.classes[class].waiting.is_empty() && self.classes[class].due().is_none_or(|due| due <= now) {
-                self.flush(class, now);
+                self.flush(class, None);
             }
         }
     }
 
     /// Flushes everything, due or not: before a reader is added or rights change.
-    pub(crate) fn flush_all(&mut self, now: Instant) {
+    pub(crate) fn flush_all(&mut self) {
         for class in 0..2 {
             if !self.classes[class].waiting.is_empty() {
-                self.flush(class, now);
+                self.flush(class, None);
             }
         }
     }
 
-    /// Sends a frame to everybody who may read `stream` and whom `to` names.
-    pub(crate) fn send(&mut self, frame: &Frame, stream: Stream, to: impl Fn(&Subscriber) -> bool + Sync) {
-        self.each(|s| !s.streams.contains(stream) || !to(s) || s.give(frame));
+    /// Sends a frame to everybody who may read `stream`.
+    pub(crate) fn send(&mut self, frame: &Frame, stream: Stream) {
+        self.each(|s| !s.streams.contains(stream) || s.give(frame));
+    }
+
+    /// Sends a frame behind the events that wait, both in one write.
+    pub(crate) fn send_behind_events(&mut self, frame: &Frame, stream: Stream) {
+        for class in 0..2 {
+            self.flush(class, Some((stream, frame)));
+        }
     }
 
     /// Sends each reader the frame that `make` gives for its streams; made once for each set of streams.
@@ -214,22 +237,24 @@ impl Fanout {
         self.each(|s| made.iter().find(|(set, _)| *set == s.streams).is_none_or(|(_, frame)| s.give(frame)));
     }
 
-    fn flush(&mut self, class: usize, now: Instant) {
+    fn flush(&mut self, class: usize, behind: Option<(Stream, &Frame)>) {
+        if !self.subscribers.iter().any(|s| s.class() == class) {
+            self.classes[class].waiting.clear();
+            return;
+        }
         let waiting = std::mem::take(&mut self.classes[class].waiting);
-        self.classes[class].last_flush = Some(now);
-        let frames: Vec<(Stream, Frame)> = Stream::ALL
-            .into_iter()
-            .filter_map(|stream| {
-                let mut of = waiting.iter().filter(|e| e.stream == stream);
-                let first = of.next()?;
-                let last = of.next_back().unwrap_or(first);
-                let items = waiting.iter().filter(|e| e.stream == stream).map(|e| e.wire.as_ref());
-                Some((stream, Frame::events_of(self.session, stream, first.seq, last.seq, items)))
-            })
-            .collect();
-        self.each(|s| {
-            s.class() != class || frames.iter().all(|(stream, frame)| !s.streams.contains(*stream) || s.give(frame))
+        let joined = Stream::ALL.into_iter().filter_map(|stream| {
+            let mut of = waiting.iter().filter(|e| e.stream == stream);
+            let first = of.next()?;
+            let last = of.next_back().unwrap_or(first);
+            let items = waiting.iter().filter(|e| e.stream == stream).map(|e| e.wire.as_ref());
+            Some((stream, Frame::events_of(self.session, stream, first.seq, last.seq, items)))
         });
+        let frames: Vec<(Stream, Frame)> =
+            joined.chain(behind.map(|(stream, frame)| (stream, frame.clone()))).collect();
+        self.each(|s| s.class() != class || s.give_all(&frames));
+        // From the end, not the beginning: a crowd that takes longer than the window is to be told less often, not more.
+        self.classes[class].last_flush = Some(Instant::now());
     }
 
     /// Calls `f` for each subscriber and lets those go for whom it is false: their outbox has told them why, or will.

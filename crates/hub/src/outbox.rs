@@ -231,8 +231,13 @@ impl Outbox {
         }
     }
 
-    /// Puts a frame into the queue, or takes the heaviest subscription away when that passes the bounds.
+    /// Writes a frame, or puts it into the queue, or takes the heaviest subscription away when that passes the bounds.
     pub(crate) fn offer(&self, frame: Frame) -> Pushed {
+        self.offer_with(frame, true)
+    }
+
+    /// The same; without `last` the frame waits for the one that follows at once, so that both go in one write.
+    pub(crate) fn offer_with(&self, frame: Frame, last: bool) -> Pushed {
         let mut backlog = self.lock();
         if backlog.closed {
             return Pushed::Gone;
@@ -258,7 +263,7 @@ impl Outbox {
             }
         }
         // What a connection says to itself goes with what everybody gets, or when its task comes round.
-        let at_once = !frame.is_answer() && backlog.wire.is_some();
+        let at_once = last && !frame.is_answer() && backlog.wire.is_some();
         let blocked = !backlog.rest.is_empty();
         backlog.bytes += frame.weight();
         backlog.queue.push_back(frame);
@@ -271,7 +276,9 @@ impl Outbox {
         }
         let gone = over && session.is_some_and(|s| backlog.subscription(s).lagging);
         drop(backlog);
-        self.filled.notify_one();
+        if last || over {
+            self.filled.notify_one();
+        }
         if gone { Pushed::Gone } else { Pushed::Waits }
     }
 
@@ -302,6 +309,7 @@ impl Outbox {
             None => {}
         }
         if s.unanswered >= window {
+            s.gate = Some(Gate { order, key });
             return Err(Refused::WindowFull);
         }
         s.unanswered += 1;
@@ -390,6 +398,8 @@ impl Backlog {
         }
         loop {
             if self.rest.is_empty() {
+                // What is empty may still hold the memory of a whole history.
+                self.rest = Bytes::new();
                 match self.next_write() {
                     Some(bytes) => self.rest = bytes,
                     None => return WrittenOut::All,

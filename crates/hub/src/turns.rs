@@ -206,6 +206,11 @@ impl LiveTurn {
         Some(self.frame(offset, text))
     }
 
+    /// The delta frame has gone out to everybody: the next window begins now.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        self.last_delta = Some(now);
+    }
+
     /// Returns the text that has been shown but is not in the log, for somebody who joins now.
     pub(crate) fn tail(&self) -> Option<Frame> {
         let (at, text) = if self.recording.is_empty() {

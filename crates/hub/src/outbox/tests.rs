@@ -79,6 +79,52 @@ fn the_gate_opens_when_the_refused_key_returns() {
     assert!(outbox.submit(SESSION, keys[2], 32).is_ok());
 }
 
+#[test]
+fn nothing_overtakes_a_command_that_found_the_window_full() {
+    let outbox = outbox();
+    let keys: Vec<_> = (0..3u128).map(uuid::Uuid::from_u128).collect();
+    outbox.submit(SESSION, keys[0], 1).expect("open");
+    assert_eq!(outbox.submit(SESSION, keys[1], 1), Err(Refused::WindowFull));
+    outbox.answered(SESSION);
+    assert_eq!(outbox.submit(SESSION, keys[2], 1), Err(Refused::RetryInOrder));
+    assert!(outbox.submit(SESSION, keys[1], 1).is_ok());
+}
+
+/// A socket that takes so many bytes and no more.
+struct Pipe(Mutex<(Vec<u8>, usize)>);
+
+impl Wire for Pipe {
+    fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        let (written, room) = &mut *self.0.lock().expect("one thread");
+        let n = bytes.len().min(*room);
+        if n == 0 {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        written.extend_from_slice(&bytes[..n]);
+        *room -= n;
+        Ok(n)
+    }
+}
+
+#[test]
+fn what_a_socket_takes_in_pieces_arrives_whole_and_in_order() {
+    let (outbox, pipe) = (outbox(), Arc::new(Pipe(Mutex::new((Vec::new(), 10)))));
+    outbox.attach(pipe.clone());
+    let mut expected = Vec::new();
+    for seq in 1..=50 {
+        let frame = events(Stream::Main, seq);
+        expected.extend_from_slice(frame.framed(false));
+        outbox.offer(frame);
+    }
+    let mut tries = 0;
+    while outbox.write_out() != WrittenOut::All {
+        pipe.0.lock().expect("one thread").1 = 7;
+        tries += 1;
+    }
+    assert!(tries > 100);
+    assert_eq!(pipe.0.lock().expect("one thread").0, expected);
+}
+
 #[tokio::test]
 async fn a_closed_outbox_hands_out_what_it_has_and_ends() {
     let outbox = outbox();

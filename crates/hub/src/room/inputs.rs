@@ -202,7 +202,7 @@ impl Room {
     /// Shows what has changed in the lanes.
     fn show(&mut self, now: Instant) {
         for (stream, frame) in self.lanes.flush(self.id, self.shared.config.lane_flush, now) {
-            self.fanout.send(&frame, stream, |_| true);
+            self.fanout.send(&frame, stream);
         }
     }
 
@@ -216,7 +216,7 @@ impl Room {
             self.lanes.gone(person.participant_id);
         }
         let frame = lanes::presence_frame(self.id, &changed);
-        self.fanout.send(&frame, Stream::Main, |_| true);
+        self.fanout.send(&frame, Stream::Main);
         self.count_online();
     }
 

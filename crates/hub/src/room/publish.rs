@@ -22,7 +22,7 @@ impl Room {
         let now = Instant::now();
         self.send_last_delta(now);
         if roles_moved {
-            self.fanout.flush_all(now);
+            self.fanout.flush_all();
             self.refresh_rights(bodies);
         }
         self.fanout.publish(out, now);
@@ -35,17 +35,17 @@ impl Room {
         if let Some(live) = self.live.as_mut().filter(|live| running != Some(live.lease))
             && let Some(frame) = live.delta(std::time::Duration::ZERO, now)
         {
-            self.fanout.flush_all(now);
-            self.fanout.send(&frame, Stream::Main, |_| true);
+            self.fanout.send_behind_events(&frame, Stream::Main);
         }
     }
 
     /// Sends new text of the running turn, when it is due.
     pub(crate) fn send_delta(&mut self, now: Instant) {
-        if let Some(frame) = self.live.as_mut().and_then(|live| live.delta(self.shared.config.flush, now)) {
+        let Some(live) = &mut self.live else { return };
+        if let Some(frame) = live.delta(self.shared.config.flush, now) {
             // The event that began the answer comes before its text.
-            self.fanout.flush_all(now);
-            self.fanout.send(&frame, Stream::Main, |_| true);
+            self.fanout.send_behind_events(&frame, Stream::Main);
+            live.sent(Instant::now());
         }
     }
 
@@ -96,7 +96,7 @@ impl Room {
     pub(crate) fn send_heads(&mut self, now: Instant) {
         self.head_due = now + self.shared.config.head_every;
         let (session_id, heads) = (self.id, self.committed.heads());
-        self.fanout.flush_all(now);
+        self.fanout.flush_all();
         self.fanout.send_by_streams(|streams| {
             let streams = streams.iter().map(|s| (s, heads[s as usize])).collect();
             Frame::encode(&ServerFrame::Head(Head { session_id, streams }))
@@ -191,9 +191,11 @@ impl Room {
         let (store, views, session) = (Arc::clone(&self.shared.store), Arc::clone(&self.views), self.id);
         let (streams, heads): (StreamSet, [Seq; 4]) =
             ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
+        // While nobody reads, the view is left until the room leaves.
+        let read = last || !self.fanout.is_empty();
         let write = async move {
             let state = store.put_state(snapshot).await;
-            let view = views.head(streams, heads).await.map(drop);
+            let view = if read { views.head(streams, heads).await.map(drop) } else { Ok(()) };
             if let Err(error) = state.and(view) {
                 tracing::warn!(session.id = %session, %error, "a snapshot could not be written; the log is whole");
             }
