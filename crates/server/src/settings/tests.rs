@@ -14,7 +14,9 @@ fn load(
         environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         flags: flags.iter().map(|(k, v, f)| (*k, (*v).to_owned(), *f)).collect(),
     };
-    Settings::load(&sources).map_err(|e| e.to_string().replace(&toml.path().display().to_string(), "FILE"))
+    // The path is shown relative to the working directory where that is shorter; the name is there either way.
+    let name = toml.path().file_name().expect("a name").to_string_lossy().into_owned();
+    Settings::load(&sources).map_err(|e| e.to_string().replace(&name, "FILE"))
 }
 
 #[test]
