@@ -26,8 +26,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-/// Size of the read buffer. The library's default costs 128 KiB a connection.
-const BUFFER_BYTES: usize = 4096;
+/// Size of the read buffer, which grows for a larger frame. The library's default costs 128 KiB a connection, and what
+/// people send is small.
+const BUFFER_BYTES: usize = 1024;
 
 /// What came in.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ impl Transport {
     pub async fn new(stream: TcpStream, early: Bytes, outbox: &Arc<Outbox>) -> Self {
         let stream = Arc::new(stream);
         outbox.attach(Arc::new(Socket(Arc::clone(&stream))));
+        // An empty rest would still hold the whole buffer that the request was read into.
+        let early = Bytes::copy_from_slice(&early);
         let ends = Ends { stream: Arc::clone(&stream), early, outbox: Arc::clone(outbox) };
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
@@ -141,6 +144,9 @@ impl AsyncRead for Ends {
             let n = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..n]);
             self.early.advance(n);
+            if self.early.is_empty() {
+                self.early = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         loop {
