@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use roundtable_protocol::Command;
 use roundtable_protocol::command::{MessageEdit, MessagePost};
 use roundtable_protocol::ids::{MessageId, ParticipantId, Seq, Stream};
+use roundtable_protocol::{Code, Command};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -109,6 +109,11 @@ impl fmt::Display for Report {
             self.verified
         )?;
         write!(f, "{} findings", self.findings.len())?;
+        let mut laws: Vec<_> = self.findings.iter().map(|finding| finding.law).collect();
+        laws.dedup();
+        if !laws.is_empty() {
+            write!(f, ": {}", laws.join(", "))?;
+        }
         self.findings.iter().take(20).try_for_each(|finding| write!(f, "\n  {finding}"))
     }
 }
@@ -323,6 +328,8 @@ impl Writer {
                 match given.answer().await {
                     Ok(_) if name == "message.post" => self.last = Some(MessageId(key)),
                     Ok(_) => {}
+                    // Somebody asks faster than the assistant answers.
+                    Err(problem) if problem.code == Code::QueueFull => {}
                     Err(problem) => refused.push(Finding { law: "answer", what: format!("{name} {key}: {problem}") }),
                 }
             }

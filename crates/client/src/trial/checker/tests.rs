@@ -101,6 +101,15 @@ impl Story {
             self.records.push(Record::Folded { connection, place: MAIN, at });
             self.clients[client as usize].has = at;
         }
+        if mode == StartMode::Snapshot && self.dice.one_in(2) {
+            // The snapshot is made of what was recorded meanwhile too; that is also sent live.
+            let newer = self.key();
+            self.append(newer);
+            let last = self.records.len() - 1;
+            self.records[last] = Record::Folded { connection, place: MAIN, at: self.head() };
+            self.clients[client as usize].has = head;
+            return self.deliver_all();
+        }
         self.deliver(client);
     }
 
