@@ -176,7 +176,8 @@ impl Room {
     pub(crate) async fn run(mut self) {
         self.owe();
         loop {
-            if self.in_flight.is_none() && self.may_begin() {
+            // A batch of which nothing is to be stored leaves nothing in flight.
+            while self.in_flight.is_none() && self.may_begin() {
                 self.begin().await;
             }
             if self.is_done() {
