@@ -391,7 +391,16 @@ impl Connection {
         };
         tokio::time::timeout(limit, last_words).await.map_err(|_| ())?.map_err(|_| ())?;
         self.outbox.close();
-        let answer = async { while !matches!(self.transport.receive().await, Ok(Incoming::Closed) | Err(_)) {} };
+        let answer = async {
+            loop {
+                match self.transport.receive().await {
+                    Ok(Incoming::Closed) => return,
+                    Ok(_) => {}
+                    // What cannot be read as frames any more is still taken in, so that the last words arrive.
+                    Err(_) => return self.transport.drain().await,
+                }
+            }
+        };
         // Whoever does not answer is not waited for.
         let _ = within(CLOSE_ANSWER, Box::pin(answer)).await;
         Ok(())

@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use roundtable_hub::outbox::{Wire, WrittenOut};
 use roundtable_hub::{Frame, Outbox};
 use roundtable_protocol::frame::MAX_FRAME_BYTES;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -29,6 +30,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 /// Size of the read buffer, which grows for a larger frame. The library's default costs 128 KiB a connection, and what
 /// people send is small.
 const BUFFER_BYTES: usize = 1024;
+
+/// How much is taken in at once while draining.
+const DRAIN_BYTES: usize = 16 * 1024;
 
 /// What came in.
 #[derive(Debug)]
@@ -100,6 +104,21 @@ impl Transport {
     pub async fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Broken> {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
         self.reader.close(Some(frame)).await.map_err(|error| broken(&error))
+    }
+
+    /// Says that nothing follows, then takes in and forgets whatever comes until the other side ends.
+    pub async fn drain(&self) {
+        // A socket that is gone already has nothing to take in.
+        let _ = SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write);
+        let mut scratch = vec![0; DRAIN_BYTES];
+        while self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut scratch) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
     }
 
     /// Writes everything that waits in `outbox`, waiting for the socket where need be.
