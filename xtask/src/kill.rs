@@ -52,10 +52,9 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     }
     let folder = tempfile::tempdir()?;
     let launch = Launch::new(&options.binary, folder.path().join("data"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let good = match options.bad_days {
-        true => runtime.block_on(bad_days::run(launch)),
-        false => runtime.block_on(kill(launch, &options)),
+        true => bad_days::run(launch),
+        false => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(kill(launch, &options)),
     };
     match good {
         Ok(true) => Ok(ExitCode::SUCCESS),

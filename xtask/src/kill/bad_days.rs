@@ -3,9 +3,9 @@
 //! Owns: how many of each, and the limits that must hold: 50 normal clients wait less than twice as long meanwhile, and
 //! a minute later the server's memory is back within a tenth. Must not know: how the callers misbehave.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use roundtable_client::trial::crowd::{Crowd, Waits};
 use roundtable_client::trial::dice::Dice;
 use roundtable_client::trial::nuisance;
@@ -13,7 +13,7 @@ use roundtable_client::trial::people::Room;
 use roundtable_client::trial::rounds::unlimited;
 use roundtable_client::trial::server::{Launch, Server};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::runtime::Runtime;
 
 /// How many normal clients there are.
 const NORMAL: usize = 50;
@@ -29,46 +29,68 @@ const DEAF: (u32, u32) = (100, 300);
 const BACK: Duration = Duration::from_secs(60);
 
 /// Returns whether everything stayed within its limits.
-pub async fn run(launch: Launch) -> Result<bool> {
+pub fn run(launch: Launch) -> Result<bool> {
     let allowed = nuisance::sockets_allowed();
     let half_open = HALF_OPEN.min(allowed);
     println!(
         "{half_open} half-open connections ({allowed} sockets allowed), {ENDLESS} endless bodies, {} deaf readers",
         DEAF.0
     );
-    let server = unlimited(launch).start(0).await?;
-    let crowd = Crowd::gather(&server, NORMAL).await?;
-    // The first words warm up what has never run.
-    crowd.talk(10, TALK.1).await?;
-    let usual = crowd.talk(TALK.0, TALK.1).await?;
-    let memory = server.memory_bytes()?;
-    println!("usually: {usual}; {:.1} MB", megabytes(memory));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let usually = runtime.block_on(Usually::measure(launch))?;
+    println!("usually: {}; {:.1} MB", usually.waits, megabytes(usually.memory));
     let mut good = true;
-    good &= day("half-open connections", &server, &crowd, &usual, memory, hold_open(&server, half_open)).await?;
-    good &= day("bodies that never end", &server, &crowd, &usual, memory, endless(&server)).await?;
-    good &= day("readers who never read", &server, &crowd, &usual, memory, deaf(&server)).await?;
+    good &= day("half-open connections", &runtime, &usually, |server| hold_open(server, half_open))?;
+    good &= day("bodies that never end", &runtime, &usually, endless)?;
+    good &= day("readers who never read", &runtime, &usually, deaf)?;
     Ok(good)
 }
 
-/// Has the crowd talk while `misbehaving` goes on, then waits for the memory to come back.
-async fn day(
-    name: &str,
-    server: &Server,
-    crowd: &Crowd,
-    usual: &Waits,
+/// The server and its normal clients, as they are when nobody misbehaves.
+struct Usually {
+    server: Server,
+    crowd: Crowd,
+    waits: Waits,
     memory: u64,
-    misbehaving: impl Future<Output = Result<String>>,
+}
+
+impl Usually {
+    async fn measure(launch: Launch) -> Result<Self> {
+        let server = unlimited(launch).start(0).await?;
+        let crowd = Crowd::gather(&server, NORMAL).await?;
+        // The first words warm up what has never run.
+        crowd.talk(10, TALK.1).await?;
+        let waits = crowd.talk(TALK.0, TALK.1).await?;
+        let memory = server.memory_bytes()?;
+        Ok(Self { server, crowd, waits, memory })
+    }
+}
+
+/// Has the crowd talk while others misbehave, on a thread of their own: the crowd's waiting is to be the server's doing.
+/// Then waits for the memory to come back, while the crowd goes on talking.
+fn day<'a, M: Future<Output = Result<String>>>(
+    name: &str,
+    runtime: &Runtime,
+    usually: &'a Usually,
+    misbehave: impl FnOnce(&'a Server) -> M + Send,
 ) -> Result<bool> {
-    let (during, outcome) = tokio::join!(crowd.talk(TALK.0, TALK.1), misbehaving);
-    let (during, outcome) = (during?, outcome.with_context(|| name.to_owned())?);
-    let ended = Instant::now();
+    let Usually { server, crowd, waits, memory } = usually;
+    let (during, outcome) = std::thread::scope(|threads| {
+        let misbehaving = threads.spawn(|| {
+            let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            own.block_on(misbehave(server))
+        });
+        let during = runtime.block_on(crowd.talk(TALK.0, TALK.1));
+        (during, misbehaving.join())
+    });
+    let outcome = outcome.map_err(|_| anyhow!("{name}: a caller panicked"))?.with_context(|| name.to_owned())?;
+    let (during, peak, ended) = (during?, server.memory_bytes()?, Instant::now());
     let most = memory + memory / 10;
-    let peak = server.memory_bytes()?;
     while server.memory_bytes()? > most && ended.elapsed() < BACK {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        runtime.block_on(crowd.talk(1, TALK.1))?;
     }
     let (after, took) = (server.memory_bytes()?, ended.elapsed());
-    let fast = during.p99() < usual.p99() * 2;
+    let fast = during.p99() < waits.p99() * 2;
     let small = after <= most;
     println!("{name}: {outcome}");
     println!("  {during}: {} than twice as long as usual", if fast { "less" } else { "MORE" });
