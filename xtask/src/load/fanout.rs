@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Bench;
-use super::model::Model;
+use super::model::{ANSWER, Model};
 use super::peers::{self, System};
 use super::process::Process;
 use super::server::{self, AT_ONCE, Server, is, refused};
@@ -127,9 +127,7 @@ async fn ours_on(bench: &Bench, server: &Server, model: &Model, receivers: usize
     }
     if bench.options.does("burst") {
         figures.push(crowd.burst(bench, &server.process, &source, Kind::Message).await?);
-        let pieces = Source::Pieces(model.pieces());
-        let question = server::post(&session, 0, "Say something long.").replace(r#""ask":false"#, r#""ask":true"#);
-        sender.send(&question);
+        let pieces = Source::Pieces { pieces: model.pieces(), socket: sender, session, sent: Cell::new(0) };
         figures.push(crowd.burst(bench, &server.process, &pieces, Kind::Delta).await?);
     }
     Ok(Outcome { figures, memory_each })
@@ -145,7 +143,7 @@ async fn settled(bench: &Bench, process: &Process, before: u64, receivers: usize
 enum Source {
     Peer(System, Rc<Socket>),
     Posts { socket: Rc<Socket>, session: String, id: Cell<u64> },
-    Pieces(UnboundedSender<String>),
+    Pieces { pieces: UnboundedSender<String>, socket: Rc<Socket>, session: String, sent: Cell<u64> },
 }
 
 impl Source {
@@ -165,8 +163,17 @@ impl Source {
                 let frames: Vec<String> = texts.iter().map(frame).collect();
                 socket.send_all(frames.iter().map(String::as_str));
             }
-            // The endpoint outlives the run: it takes everything.
-            Self::Pieces(pieces) => texts.into_iter().for_each(|text| drop(pieces.send(text))),
+            Self::Pieces { pieces, socket, session, sent } => {
+                for text in texts {
+                    if sent.get() % ANSWER == 0 {
+                        let question = server::post(session, 0, "Say something long.");
+                        socket.send(&question.replace(r#""ask":false"#, r#""ask":true"#));
+                    }
+                    sent.set(sent.get() + 1);
+                    // The endpoint outlives the run: it takes everything.
+                    let _ = pieces.send(text);
+                }
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A scripted assistant: an OpenAI-compatible endpoint that streams the pieces it is given, as fast as they come.
+//! A scripted assistant: an OpenAI-compatible endpoint that streams the pieces it is given, as fast as they come, in
+//! answers of [`ANSWER`] pieces each.
 
 use anyhow::{Context, Result};
 use std::cell::RefCell;
@@ -8,7 +9,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The endpoint. The next call to it streams what [`Model::pieces`] is given.
+/// How many pieces make an answer. 2,000 of 200 bytes stay below the 512 KiB at which our model driver ends an answer.
+pub const ANSWER: u64 = 2_000;
+
+/// The endpoint. Each call to it streams the next [`ANSWER`] of what [`Model::pieces`] is given.
 #[derive(Clone)]
 pub struct Model {
     pub address: SocketAddr,
@@ -31,7 +35,7 @@ impl Model {
         Ok(model)
     }
 
-    /// Returns where the pieces of the next answer go; dropped: the answer ends.
+    /// Returns where the pieces of the next answers go; dropped: the answer ends.
     pub fn pieces(&self) -> UnboundedSender<String> {
         let (sender, receiver) = unbounded_channel();
         *self.script.borrow_mut() = Some(receiver);
@@ -46,7 +50,12 @@ impl Model {
             stream.read_exact(&mut body).await?;
             let script = self.script.borrow_mut().take();
             match script {
-                Some(script) => answer(&mut stream, script).await?,
+                Some(mut script) => {
+                    answer(&mut stream, &mut script).await?;
+                    // Before the answer's end is written: the next call may follow at once.
+                    *self.script.borrow_mut() = Some(script);
+                    end(&mut stream).await?;
+                }
                 None => {
                     let list = r#"{"object":"list","data":[{"id":"scripted","object":"model"}]}"#;
                     let head = format!(
@@ -78,17 +87,26 @@ async fn read_head(stream: &mut BufReader<TcpStream>) -> Result<Option<usize>> {
     }
 }
 
-async fn answer(stream: &mut BufReader<TcpStream>, mut script: UnboundedReceiver<String>) -> Result<()> {
+async fn answer(stream: &mut BufReader<TcpStream>, script: &mut UnboundedReceiver<String>) -> Result<()> {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await?;
-    let mut waiting = Vec::new();
-    while script.recv_many(&mut waiting, 64).await > 0 {
+    let (mut waiting, mut left) = (Vec::new(), usize::try_from(ANSWER)?);
+    while left > 0 {
+        let taken = script.recv_many(&mut waiting, left.min(64)).await;
+        if taken == 0 {
+            break;
+        }
+        left -= taken;
         let mut out = String::new();
         for piece in waiting.drain(..) {
             chunk(&mut out, &event(&format!(r#"{{"content":"{piece}"}}"#), "null"));
         }
         stream.write_all(out.as_bytes()).await?;
     }
+    Ok(())
+}
+
+async fn end(stream: &mut BufReader<TcpStream>) -> Result<()> {
     let mut end = String::new();
     chunk(&mut end, &event("{}", r#""stop""#));
     chunk(&mut end, "data: [DONE]\n\n");
