@@ -11,7 +11,7 @@
 //! | [`turn`] | what a driver is given: [`turn::TurnInput`] and its transcript |
 //! | [`prompt`] | from a transcript to the messages that a model reads |
 //! | [`guide`] | the built-in driver without a model |
-//! | [`model`] | any OpenAI-compatible chat completions endpoint |
+//! | [`model`] | a model behind chat completions, Anthropic's messages or Ollama's chat |
 //! | [`secret`] | text that must not be shown |
 //! | `turns` | runs one turn at a time, for drivers that run in this process |
 #![forbid(unsafe_code)]
@@ -26,6 +26,6 @@ mod turns;
 
 pub use driver::{AgentEvent, AgentSession, Caps, Driver, Failure, FailureCode, OpenSpec, Opened, TurnEnd};
 pub use guide::Guide;
-pub use model::{ModelConfig, ModelDriver};
+pub use model::{ModelConfig, ModelDriver, Provider};
 pub use secret::Secret;
 pub use turn::{AuthorKind, MainText, TranscriptEntry, TurnInput};

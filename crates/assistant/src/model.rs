@@ -1,4 +1,4 @@
-//! Any OpenAI-compatible chat completions endpoint, through `genai`.
+//! A model behind chat completions, Anthropic's messages or Ollama's chat, through `genai`.
 //!
 //! Owns: retry, time-outs, usage, the words for what went wrong. Must not know: sessions, money.
 //! Invariants: after the first token nothing is asked for twice; a stopped turn has let go of its HTTP call before its
@@ -7,6 +7,9 @@
 mod call;
 mod endpoint;
 mod fault;
+mod list;
+mod provider;
+mod reach;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,19 +29,27 @@ use crate::turns::{Outlet, Turns};
 use call::Progress;
 use endpoint::Endpoint;
 pub use endpoint::ModelConfigError;
-use fault::Fault;
+pub use list::Listed;
+pub use provider::Provider;
+pub use reach::Reach;
 
-/// How long [`Driver::probe`] waits for the endpoint.
+/// How long [`Driver::probe`] and [`ModelDriver::list`] wait for the endpoint.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the model is and how to treat it.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
-    /// The address up to and with `/v1`, as `http://127.0.0.1:11434/v1`. A secret, because people put credentials and
-    /// tokens into URLs.
+    /// Which interface it speaks.
+    pub provider: Provider,
+    /// The address; for chat completions up to and with `/v1`, as `http://127.0.0.1:11434/v1`. A secret, because people
+    /// put credentials and tokens into URLs.
     pub base_url: Secret,
     /// The key; empty for endpoints that want none.
     pub key: Secret,
+    /// Where whoever reads a failure can mend address and key, as "the configuration".
+    pub set_in: String,
+    /// Which addresses it may have.
+    pub reach: Reach,
     /// The model's name at that endpoint, sent exactly as it stands here.
     pub model: String,
     /// The longest prompt. Unit: tokens, estimated.
@@ -62,11 +73,14 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// Makes a configuration with the usual limits.
+    /// Makes a configuration for chat completions with the usual limits.
     pub fn new(base_url: Secret, key: Secret, model: impl Into<String>) -> Self {
         Self {
+            provider: Provider::OpenAiCompatible,
             base_url,
             key,
+            set_in: "the configuration".to_owned(),
+            reach: Reach::ANYWHERE,
             model: model.into(),
             context_tokens: 16_000,
             max_output_tokens: None,
@@ -117,6 +131,11 @@ impl ModelDriver {
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint.shown
     }
+
+    /// Returns whether the model runs on this machine.
+    pub fn is_local(&self) -> bool {
+        self.0.endpoint.loopback
+    }
 }
 
 impl Driver for ModelDriver {
@@ -124,14 +143,7 @@ impl Driver for ModelDriver {
     fn probe(&self) -> BoxFuture<'_, Result<Caps, Failure>> {
         let shared = Arc::clone(&self.0);
         async move {
-            let request = shared.http.get(shared.endpoint.models.clone()).timeout(PROBE_TIMEOUT);
-            let fault = match request.send().await {
-                Ok(response) => Fault::of_probe(response.status(), &shared.endpoint),
-                Err(error) => Some(Fault::of_reqwest(&error, &shared.endpoint)),
-            };
-            if let Some(fault) = fault {
-                return Err(fault.failure);
-            }
+            shared.list().await?;
             let model = shared.config.model.clone();
             Ok(Caps { driver: "model", label: model.clone(), model: Some(model), usage: true })
         }

@@ -4,13 +4,12 @@
 //! Invariant: when [`Shared::attempt`] returns, the HTTP call is over.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::{Stream, StreamExt};
-use genai::adapter::AdapterKind;
 use genai::chat::{
-    ChatMessage, ChatOptions, ChatRequest, ChatStream, ChatStreamEvent, ReasoningEffort, StopReason, StreamEnd,
+    ChatMessage, ChatOptions, ChatRequest, ChatStream, ChatStreamEvent, RawFrameRef, StopReason, StreamEnd,
 };
 use genai::resolver::AuthData;
 use genai::{Headers, ModelIden, ServiceTarget};
@@ -19,8 +18,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Dispatch;
 
-use super::Shared;
 use super::fault::Fault;
+use super::{Provider, Shared};
 use crate::driver::TurnEnd;
 use crate::prompt::{Prompt, PromptRole};
 use crate::turns::Outlet;
@@ -38,11 +37,41 @@ pub(super) struct Progress {
     pub(super) usage: Option<Usage>,
 }
 
-/// What the raw frames say that the library does not pass on when a stream ends without `[DONE]`.
+/// What the raw frames say that the library does not pass on.
 #[derive(Debug, Default)]
 struct Frames {
     any: bool,
     finish: Option<String>,
+    error: Option<Value>,
+}
+
+impl Frames {
+    fn see(&mut self, provider: Provider, frame: &RawFrameRef<'_>) {
+        if frame.data.is_empty() {
+            return;
+        }
+        self.any = true;
+        // Most frames hold none of these words and are not parsed twice.
+        let word = match provider {
+            Provider::OpenAi | Provider::OpenAiCompatible => "\"finish_reason\"",
+            Provider::Anthropic => "\"stop_reason\"",
+            Provider::Ollama if frame.data.contains("\"error\"") => "\"error\"",
+            Provider::Ollama => "\"done\"",
+        };
+        let Some(json) = Some(frame).filter(|frame| frame.data.contains(word)).and_then(|frame| frame.json()) else {
+            return;
+        };
+        let reason = match provider {
+            Provider::OpenAi | Provider::OpenAiCompatible => json["choices"][0]["finish_reason"].as_str(),
+            Provider::Anthropic => json["delta"]["stop_reason"].as_str(),
+            Provider::Ollama => {
+                self.error = json.get("error").cloned().or(self.error.take());
+                // Early versions end without a reason.
+                (json["done"] == true).then(|| json["done_reason"].as_str().unwrap_or("stop"))
+            }
+        };
+        self.finish = reason.map(str::to_owned).or(self.finish.take());
+    }
 }
 
 impl Shared {
@@ -68,12 +97,16 @@ impl Shared {
             let event = match next {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => return Err(Fault::of_genai(&error, &self.endpoint)),
-                Ok(None) => return ended_without_word(&frames, progress),
+                Ok(None) => return self.ended_without_word(&frames, progress),
                 Err(_) if progress.started => return Err(Fault::silence(self.config.idle_timeout, false)),
                 Err(_) => return Err(Fault::silence(self.config.first_token_timeout, true)),
             };
             match event {
                 ChatStreamEvent::Start | ChatStreamEvent::Heartbeat => continue,
+                // The library makes up an end when a connection to Ollama is cut.
+                ChatStreamEvent::End(_) if self.config.provider == Provider::Ollama && !is_finished(&frames) => {
+                    return self.ended_without_word(&frames, progress);
+                }
                 ChatStreamEvent::End(end) => return self.ended(end, progress, outlet).await,
                 ChatStreamEvent::Chunk(chunk) => {
                     progress.text_bytes += chunk.content.len();
@@ -110,26 +143,12 @@ impl Shared {
     }
 
     fn options(&self, frames: &Arc<Mutex<Frames>>) -> ChatOptions {
-        let frames = Arc::clone(frames);
+        let (frames, provider) = (Arc::clone(frames), self.config.provider);
         let mut options = ChatOptions::default()
             .with_capture_usage(true)
             .with_capture_tool_calls(true)
-            // Sends nothing for this wire, but keeps the library from reading an effort out of a model's name
-            // ("qwen-high" would be asked for as "qwen").
-            .with_reasoning_effort(ReasoningEffort::Budget(0))
-            .with_raw_frame_fn(move |_, frame| {
-                let mut frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
-                if frame.data.is_empty() {
-                    return;
-                }
-                frames.any = true;
-                if frame.data.contains("\"finish_reason\"")
-                    && let Some(json) = frame.json()
-                    && let Some(reason) = json["choices"][0]["finish_reason"].as_str()
-                {
-                    frames.finish = Some(reason.to_owned());
-                }
-            });
+            .with_raw_frame_fn(move |_, frame| locked(&frames).see(provider, &frame));
+        options.reasoning_effort = provider.effort();
         options.max_tokens = self.config.max_output_tokens;
         options
     }
@@ -141,9 +160,32 @@ impl Shared {
             endpoint: genai::resolver::Endpoint::from_owned(url),
             auth: AuthData::RequestOverride { url: url.to_owned(), headers: Headers::default() },
             // With a namespace of our own in front, a "::" in the model's name stays part of the name.
-            model: ModelIden::new(AdapterKind::OpenAI, format!("openai::{}", self.config.model)),
+            model: ModelIden::new(self.config.provider.adapter(), format!("model::{}", self.config.model)),
         }
     }
+
+    /// The body ended without the word that ends an answer. Some servers never send it, so a reason counts as the end;
+    /// without one the connection was cut, even if it was closed politely.
+    fn ended_without_word(&self, frames: &Mutex<Frames>, progress: &Progress) -> Result<TurnEnd, Fault> {
+        let frames = locked(frames);
+        match (&frames.error, &frames.finish) {
+            (Some(error), _) => Err(Fault::of_error_frame(error, &self.endpoint)),
+            (None, Some(reason)) if progress.text_bytes > 0 => {
+                Ok(TurnEnd::Completed(end_reason(&StopReason::from(reason.clone()))))
+            }
+            (None, Some(_)) => Err(Fault::empty()),
+            (None, None) if frames.any => Err(Fault::cut("the body ended without a finish reason")),
+            (None, None) => Err(Fault::no_stream(&self.endpoint)),
+        }
+    }
+}
+
+fn locked(frames: &Mutex<Frames>) -> MutexGuard<'_, Frames> {
+    frames.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_finished(frames: &Mutex<Frames>) -> bool {
+    locked(frames).finish.is_some()
 }
 
 fn request(prompt: &Prompt) -> ChatRequest {
@@ -156,20 +198,6 @@ fn request(prompt: &Prompt) -> ChatRequest {
         })
         .collect();
     ChatRequest::new(messages).with_system(prompt.system.clone())
-}
-
-/// The body ended without `[DONE]`. Some servers never send it, so a finish reason counts as the end; without one the
-/// connection was cut, even if it was closed politely.
-fn ended_without_word(frames: &Mutex<Frames>, progress: &Progress) -> Result<TurnEnd, Fault> {
-    let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
-    match &frames.finish {
-        Some(reason) if progress.text_bytes > 0 => {
-            Ok(TurnEnd::Completed(end_reason(&StopReason::from(reason.clone()))))
-        }
-        Some(_) => Err(Fault::empty()),
-        None if frames.any => Err(Fault::cut("the body ended without a finish reason")),
-        None => Err(Fault::no_stream()),
-    }
 }
 
 fn end_reason(reason: &StopReason) -> EndReason {

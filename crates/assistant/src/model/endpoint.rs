@@ -6,10 +6,13 @@
 use std::net::IpAddr;
 
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use super::ModelConfig;
+use super::{ModelConfig, Provider, Reach};
 use crate::secret::Redactor;
+
+/// The version of Anthropic's interface that `genai` speaks.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// Why a model cannot be configured like that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +20,11 @@ pub enum ModelConfigError {
     /// Not an address.
     #[error("the model's URL must look like http://127.0.0.1:11434/v1 (or https://...)")]
     Url,
+    /// An address that may not be called.
+    #[error(
+        "the model's URL leads to an address that this server does not call for people who reach it from elsewhere"
+    )]
+    OutOfReach,
     /// Nothing to ask for.
     #[error("the model's name is missing")]
     Name,
@@ -31,7 +39,9 @@ pub enum ModelConfigError {
 /// A checked address.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// Where completions are asked for.
+    /// What it speaks.
+    pub(super) provider: Provider,
+    /// Where answers are asked for.
     pub(super) chat: Url,
     /// Where models are listed.
     pub(super) models: Url,
@@ -39,8 +49,14 @@ pub(super) struct Endpoint {
     pub(super) shown: String,
     /// Takes the key, the credentials and the query out of foreign text.
     pub(super) redactor: Redactor,
-    authorization: Option<HeaderValue>,
-    loopback: bool,
+    /// Whether a key was given.
+    pub(super) keyed: bool,
+    /// Where address and key can be mended.
+    pub(super) set_in: String,
+    /// Whether it is on this machine.
+    pub(super) loopback: bool,
+    headers: HeaderMap,
+    reach: Reach,
 }
 
 impl Endpoint {
@@ -52,7 +68,10 @@ impl Endpoint {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none_or(str::is_empty) {
             return Err(ModelConfigError::Url);
         }
-        let authorization = authorization(config, &base)?;
+        if !config.reach.allows_literal(&base) {
+            return Err(ModelConfigError::OutOfReach);
+        }
+        let headers = headers(config, &base)?;
         let mut secrets = vec![config.key.expose().to_owned(), config.base_url.expose().to_owned()];
         secrets.extend(base.password().map(str::to_owned));
         secrets.extend((!base.username().is_empty()).then(|| base.username().to_owned()));
@@ -62,28 +81,32 @@ impl Endpoint {
         let _ = base.set_username("");
         let _ = base.set_password(None);
         base.set_fragment(None);
-        let path = base.path().trim_end_matches('/').to_owned();
-        // People paste the whole address of the call, too.
-        let path = path.strip_suffix("/chat/completions").unwrap_or(&path).to_owned();
-        let at = |last: &str| {
+        let (chat, models) = config.provider.paths(base.path());
+        let at = |path: &str| {
             let mut url = base.clone();
-            url.set_path(&format!("{path}/{last}"));
+            url.set_path(path);
             url
         };
         Ok(Self {
-            chat: at("chat/completions"),
-            models: at("models"),
+            provider: config.provider,
+            chat: at(&chat),
+            models: at(&models),
             shown: base.origin().ascii_serialization(),
             redactor: Redactor::new(secrets),
-            authorization,
+            keyed: !headers.is_empty(),
+            set_in: config.set_in.clone(),
             loopback: is_loopback(&base),
+            headers,
+            reach: config.reach.clone(),
         })
     }
 
     /// Makes the HTTP client, which alone knows the key.
     pub(super) fn client(&self, config: &ModelConfig) -> Result<reqwest::Client, ModelConfigError> {
-        let mut headers = HeaderMap::new();
-        headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        let mut headers = self.headers.clone();
+        if self.provider == Provider::Anthropic {
+            headers.insert("anthropic-version", HeaderValue::from_static(ANTHROPIC_VERSION));
+        }
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(config.connect_timeout)
@@ -95,25 +118,32 @@ impl Endpoint {
         if self.loopback {
             builder = builder.no_proxy();
         }
-        builder.build().map_err(|error| ModelConfigError::Client(self.redactor.clean(&error.without_url().to_string())))
+        self.reach
+            .limit(builder)
+            .build()
+            .map_err(|error| ModelConfigError::Client(self.redactor.clean(&error.without_url().to_string())))
     }
 }
 
-/// The key as bearer, else the URL's user and password as basic credentials, else nothing: local models often refuse an
-/// empty bearer.
-fn authorization(config: &ModelConfig, base: &Url) -> Result<Option<HeaderValue>, ModelConfigError> {
-    let text = if !config.key.is_empty() {
+/// The key as the provider wants it, else the URL's user and password as basic credentials, else nothing: local models
+/// often refuse an empty bearer.
+fn headers(config: &ModelConfig, base: &Url) -> Result<HeaderMap, ModelConfigError> {
+    let mut name = AUTHORIZATION;
+    let text = if !config.key.is_empty() && config.provider == Provider::Anthropic {
+        name = HeaderName::from_static("x-api-key");
+        config.key.expose().to_owned()
+    } else if !config.key.is_empty() {
         format!("Bearer {}", config.key.expose())
     } else if !base.username().is_empty() || base.password().is_some() {
         let decode = |part: &str| percent_decoded(part).ok_or(ModelConfigError::Url);
         let pair = format!("{}:{}", decode(base.username())?, decode(base.password().unwrap_or_default())?);
         format!("Basic {}", base64(pair.as_bytes()))
     } else {
-        return Ok(None);
+        return Ok(HeaderMap::new());
     };
     let mut value = HeaderValue::from_str(&text).map_err(|_| ModelConfigError::Key)?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(HeaderMap::from_iter([(name, value)]))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -181,13 +211,31 @@ mod tests {
     fn credentials_leave_the_url() {
         let endpoint = parse("https://user:p%40ss@h.example:8443/v1?token=canary-q", "").expect("valid");
         assert_eq!(endpoint.shown, "https://h.example:8443");
-        let header = endpoint.authorization.as_ref().expect("basic");
+        let header = endpoint.headers.get(AUTHORIZATION).expect("basic");
         assert_eq!(header.as_bytes(), b"Basic dXNlcjpwQHNz");
         assert!(header.is_sensitive());
         assert_eq!(endpoint.redactor.clean("at p%40ss, canary-q"), "at [redacted], [redacted]");
-        assert!(parse("http://h/v1", "").expect("valid").authorization.is_none());
+        assert!(parse("http://h/v1", "").expect("valid").headers.is_empty());
         let keyed = parse("https://user:pass@h/v1", "sk-1").expect("valid");
-        assert_eq!(keyed.authorization.expect("bearer").as_bytes(), b"Bearer sk-1");
+        assert_eq!(keyed.headers.get(AUTHORIZATION).expect("bearer").as_bytes(), b"Bearer sk-1");
+        let config = ModelConfig::new(Secret::new("https://h"), Secret::new("sk-1"), "m");
+        let keyed = Endpoint::parse(&ModelConfig { provider: Provider::Anthropic, ..config }).expect("valid");
+        let key = keyed.headers.get("x-api-key").expect("Anthropic's header");
+        assert!(key.is_sensitive() && key == "sk-1" && !keyed.headers.contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn an_address_out_of_reach_is_refused() {
+        let config = |url: &str| ModelConfig {
+            reach: Reach::only(|address| !address.is_loopback()),
+            ..ModelConfig::new(Secret::new(url), Secret::default(), "m")
+        };
+        for url in ["http://127.0.0.1/v1", "http://[::1]:80/v1", "http://[::ffff:127.0.0.1]/v1", "http://2130706433/v1"]
+        {
+            assert_eq!(Endpoint::parse(&config(url)).expect_err(url), ModelConfigError::OutOfReach, "{url}");
+        }
+        assert!(Endpoint::parse(&config("http://192.0.2.1/v1")).is_ok());
+        assert!(Endpoint::parse(&config("http://localhost/v1")).is_ok(), "names are looked at when they are resolved");
     }
 
     #[test]

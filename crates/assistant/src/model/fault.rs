@@ -12,8 +12,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use super::ModelConfig;
 use super::endpoint::Endpoint;
+use super::reach::OutOfReach;
+use super::{ModelConfig, Provider};
 use crate::driver::{Failure, FailureCode};
 
 /// A failed attempt.
@@ -65,9 +66,14 @@ impl Fault {
         Self::new(FailureCode::ModelFailed, "The model gave an empty answer.", "no text in the answer").retryable()
     }
 
-    /// The endpoint answered, but not with a stream of completions.
-    pub(super) fn no_stream() -> Self {
-        let message = "The address answered, but not like a chat completions endpoint. Is the model's URL right?";
+    /// The endpoint answered, but not with a stream of an answer.
+    pub(super) fn no_stream(endpoint: &Endpoint) -> Self {
+        let speaks = match endpoint.provider {
+            Provider::OpenAi | Provider::OpenAiCompatible => "a chat completions endpoint",
+            Provider::Anthropic => "Anthropic's messages endpoint",
+            Provider::Ollama => "Ollama",
+        };
+        let message = format!("The address answered, but not like {speaks}. Is the model's URL right?");
         Self::new(FailureCode::ModelFailed, message, "a successful response without any event")
     }
 
@@ -105,10 +111,19 @@ impl Fault {
             source = inner.source();
         }
         let cause = endpoint.redactor.clean(&cause);
+        if out_of_reach(error) {
+            let message = "The model's address is one that this server does not call.";
+            return Self::new(FailureCode::ModelUnreachable, message, cause);
+        }
         if error.is_body() || error.is_decode() {
             return Self::cut(cause);
         }
-        let message = "The model cannot be reached. Is it running, and is its URL right?";
+        let what = match (endpoint.provider, endpoint.loopback) {
+            (Provider::Ollama, true) => "Ollama does not answer. Is it running (ollama serve)?",
+            (_, true) => "The model's server on this machine does not answer. Is it running, and is its URL right?",
+            (_, false) => "The model cannot be reached. Is it running, and is its URL right?",
+        };
+        let message = format!("{what} Its address stands in {}.", endpoint.set_in);
         Self::new(FailureCode::ModelUnreachable, message, cause).again()
     }
 
@@ -123,20 +138,27 @@ impl Fault {
         let number = status.as_u16();
         let failed = |message: String| Self::new(FailureCode::ModelFailed, message, cause.clone());
         match number {
-            401 | 403 => Self::new(
-                FailureCode::ModelRefusedKey,
-                format!("The model's endpoint refused the key (status {number}). Check the key in the configuration."),
-                cause,
-            ),
+            401 | 403 => {
+                let what = if endpoint.keyed { "refused the key" } else { "wants a key" };
+                let message =
+                    format!("The model's endpoint {what} (status {number}). Check the key in {}.", endpoint.set_in);
+                Self::new(FailureCode::ModelRefusedKey, message, cause)
+            }
             402 => Self::used_up(cause),
             429 if said.contains("insufficient_quota") => Self::used_up(cause),
+            400 if said.contains("credit balance is too low") => Self::used_up(cause),
             429 => Self::rate_limited(retry_after(headers, Timestamp::now()), cause),
-            404 => {
-                failed("The endpoint does not know this model, or the model's URL is wrong (status 404).".to_owned())
-            }
-            400 | 413 | 422 if said.to_lowercase().contains("context") => failed(format!(
-                "The conversation is too long for this model (status {number}). Lower its context size in the \
-                 configuration."
+            404 if endpoint.provider == Provider::Ollama => failed(
+                "Ollama has not got this model (status 404). Fetch it with \"ollama pull\", or choose another one."
+                    .to_owned(),
+            ),
+            404 => failed(format!(
+                "The endpoint does not know this model, or the model's URL is wrong (status 404). Both stand in {}.",
+                endpoint.set_in
+            )),
+            400 | 413 | 422 if is_too_long(&said) => failed(format!(
+                "The conversation is too long for this model (status {number}). Lower model.context_tokens in the \
+                 server's settings, choose a model with a longer context, or go on in a new session."
             )),
             300..=399 => {
                 failed(format!("The model's URL leads elsewhere (status {number}). Put in the final address."))
@@ -164,8 +186,9 @@ impl Fault {
     }
 
     /// An error inside a stream that began with status 200; some gateways put the real status into it.
-    fn of_error_frame(body: &Value, endpoint: &Endpoint) -> Self {
-        let status = body["code"].as_u64().or_else(|| body["status"].as_u64());
+    pub(super) fn of_error_frame(body: &Value, endpoint: &Endpoint) -> Self {
+        let error = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
+        let status = error["code"].as_u64().or_else(|| error["status"].as_u64()).or_else(|| status_of_type(error));
         let status = status.and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
         if let Some(status) = status.filter(|status| status.as_u16() >= 400) {
             return Self::of_status(status, &HeaderMap::new(), &body.to_string(), endpoint);
@@ -186,6 +209,41 @@ impl Fault {
         let wait = self.retry_after.unwrap_or_default().max(backoff + spread);
         (wait <= config.longest_wait).then_some(wait)
     }
+}
+
+/// Returns the status that stands for an error's type inside a stream. Source: the list of errors of Anthropic's API.
+fn status_of_type(error: &Value) -> Option<u64> {
+    Some(match error["type"].as_str()? {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" => 429,
+        "api_error" => 500,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => return None,
+    })
+}
+
+/// Returns whether an endpoint says that the prompt does not fit. The words are those of OpenAI, vLLM, llama.cpp and
+/// Anthropic.
+fn is_too_long(said: &str) -> bool {
+    let said = said.to_lowercase();
+    ["context", "prompt is too long", "too many tokens", "request_too_large"].iter().any(|words| said.contains(words))
+}
+
+fn out_of_reach(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.is::<OutOfReach>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// Returns how long the headers ask to wait. Source: RFC 9110 section 10.2.3; `retry-after-ms` as OpenAI sends it.
@@ -247,8 +305,28 @@ mod tests {
             let fault = of(status, &[], body);
             assert_eq!((fault.failure.code, fault.wait(1, 0, &config()).is_some()), (code, again), "{status}");
         }
-        let long = of(400, &[], r#"{"error":{"message":"maximum context length is 4096"}}"#);
-        assert!(long.failure.message.contains("too long"), "{}", long.failure.message);
+        for words in ["maximum context length is 4096", "prompt is too long: 210000 tokens > 200000 maximum"] {
+            let long = of(400, &[], &serde_json::json!({"error": {"message": words}}).to_string());
+            assert!(long.failure.message.contains("too long"), "{}", long.failure.message);
+        }
+    }
+
+    #[test]
+    fn a_failure_says_where_to_mend_it() {
+        let typed = ModelConfig { set_in: "what was typed".to_owned(), ..config() };
+        let fault = |config: &ModelConfig, status| {
+            let endpoint = Endpoint::parse(config).expect("valid");
+            let status = StatusCode::from_u16(status).expect("a status");
+            Fault::of_status(status, &HeaderMap::new(), "", &endpoint).failure.message
+        };
+        for status in [401, 404] {
+            let message = fault(&typed, status);
+            assert!(message.contains("what was typed"), "{message}");
+        }
+        assert!(fault(&typed, 401).contains("refused the key"));
+        assert!(fault(&ModelConfig { key: Secret::default(), ..typed.clone() }, 401).contains("wants a key"));
+        let ollama = ModelConfig { provider: Provider::Ollama, ..typed };
+        assert!(fault(&ollama, 404).contains("ollama pull"));
     }
 
     #[test]
@@ -288,6 +366,9 @@ mod tests {
         let endpoint = Endpoint::parse(&config()).expect("valid");
         let limited = Fault::of_error_frame(&serde_json::json!({"code": 429, "message": "slow"}), &endpoint);
         assert_eq!(limited.failure.code, FailureCode::ModelRateLimited);
+        let overloaded = serde_json::json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}});
+        let overloaded = Fault::of_error_frame(&overloaded, &endpoint);
+        assert!(overloaded.wait(1, 0, &config()).is_some(), "{overloaded:?}");
         let other = Fault::of_error_frame(&serde_json::json!({"message": "boom sk-canary"}), &endpoint);
         assert_eq!(other.failure.code, FailureCode::ModelFailed);
         assert_eq!(other.cause, "error in the stream: boom [redacted]");

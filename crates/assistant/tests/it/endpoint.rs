@@ -54,6 +54,44 @@ impl Script {
         Self::stream(events)
     }
 
+    /// Streams an answer as Anthropic's documentation shows it: 30 tokens in, 60 more out of a cache, 10 into it.
+    pub fn messages(words: &[&str], stop_reason: &str) -> Self {
+        let mut events = vec![message_start()];
+        events.push(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
+        events.push(json!({"type": "ping"}));
+        events.extend(words.iter().map(|word| text_delta(word)));
+        events.push(json!({"type": "content_block_stop", "index": 0}));
+        events.push(json!({
+            "type": "message_delta", "delta": {"stop_reason": stop_reason, "stop_sequence": null},
+            "usage": {"output_tokens": 14},
+        }));
+        events.push(json!({"type": "message_stop"}));
+        Self::messages_of(events)
+    }
+
+    /// Streams events of Anthropic's shape, each under its name.
+    pub fn messages_of(events: Vec<Value>) -> Self {
+        let chunk = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().expect("a type"));
+        Self { chunks: events.into_iter().map(chunk).collect(), ..Self::stream(Vec::new()) }
+    }
+
+    /// Streams an answer as Ollama does, one JSON object a line: 100 tokens in, 14 out.
+    pub fn lines(words: &[&str], done_reason: &str) -> Self {
+        let mut lines: Vec<Value> = words.iter().map(|word| line(word)).collect();
+        lines.push(json!({
+            "model": "m", "message": {"role": "assistant", "content": ""}, "done": true, "done_reason": done_reason,
+            "total_duration": 1, "prompt_eval_count": 100, "eval_count": 14,
+        }));
+        Self::lines_of(lines)
+    }
+
+    /// Streams lines of JSON.
+    pub fn lines_of(lines: Vec<Value>) -> Self {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunks = lines.into_iter().map(|line| format!("{line}\n")).collect();
+        Self { head: head.to_owned(), chunks, ending: Ending::Proper }
+    }
+
     /// Cuts the connection after the events.
     pub fn then_cut(self) -> Self {
         Self { ending: Ending::Cut, ..self }
@@ -82,6 +120,24 @@ pub fn delta(text: &str) -> String {
 /// The event that says why the answer ends.
 pub fn finish(reason: &str) -> String {
     json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}).to_string()
+}
+
+/// The event that begins an answer of Anthropic's.
+pub fn message_start() -> Value {
+    json!({"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m",
+        "usage": {"input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10, "output_tokens": 1},
+    }})
+}
+
+/// A piece of an answer of Anthropic's.
+pub fn text_delta(text: &str) -> Value {
+    json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+}
+
+/// A piece of an answer of Ollama's.
+pub fn line(text: &str) -> Value {
+    json!({"model": "m", "message": {"role": "assistant", "content": text}, "done": false})
 }
 
 /// What the endpoint saw.

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod model;
+mod providers;
 mod quiet;
 
 /// Every file in this folder is a module of this binary, or its tests would silently not run.
