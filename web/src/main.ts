@@ -1,7 +1,12 @@
 import { mount } from 'svelte';
 import App from './app/App.svelte';
-import './app/plain.css';
+import './app/app.css';
+import { isLanguage, languageFor, speak } from './app/i18n';
+import { preferences } from './app/preferences.svelte';
 
 const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
+const chosen = preferences.language;
+// Words that do not come leave the English ones.
+await speak(chosen && isLanguage(chosen) ? chosen : languageFor(navigator.languages)).catch(() => {});
 mount(App, { target });

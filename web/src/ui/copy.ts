@@ -13,7 +13,7 @@ function copyBySelection(text: string): boolean {
   const field = document.createElement('textarea');
   field.value = text;
   field.readOnly = true;
-  field.className = 'hidden';
+  field.className = 'sr-only';
   field.setAttribute('aria-hidden', 'true');
   const focused = document.activeElement;
   document.body.append(field);

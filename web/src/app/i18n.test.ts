@@ -1,0 +1,67 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import de from '../messages/de';
+import en from '../messages/en';
+import fr from '../messages/fr';
+import { languageFor, type Message, type MessageKey, speak, t } from './i18n';
+
+const all = { en, de, fr } as Record<string, Record<string, Record<string, Message>>>;
+const forms = (message: Message) => (typeof message === 'string' ? [message] : Object.values(message));
+const holes = (message: Message) => [...new Set(forms(message).flatMap((text) => text.match(/\{\w+\}/g) ?? []))].sort();
+
+/** Every message of a language by its whole key. */
+function flat(language: string): Map<string, Message> {
+  const areas = Object.entries(all[language]!);
+  return new Map(areas.flatMap(([area, messages]) => Object.entries(messages).map(([key, m]) => [`${area}.${key}`, m] as const)));
+}
+
+afterEach(() => speak('en'));
+
+describe('the messages', () => {
+  for (const language of ['de', 'fr']) {
+    it(`of ${language} are the same as the English ones, with the same holes, and none is empty`, () => {
+      const [english, other] = [flat('en'), flat(language)];
+      expect([...other.keys()].sort()).toEqual([...english.keys()].sort());
+      for (const [key, message] of other) {
+        expect(holes(message), key).toEqual(holes(english.get(key)!));
+        for (const text of forms(message)) expect(text.trim(), key).not.toBe('');
+      }
+    });
+  }
+
+  it('have no exclamation marks and three dots as one sign', () => {
+    for (const language of Object.keys(all)) {
+      for (const [key, message] of flat(language)) {
+        for (const text of forms(message)) expect(text, `${language} ${key}`).not.toMatch(/!|\.\.\./);
+      }
+    }
+  });
+
+  it('have the forms that their language asks for', () => {
+    for (const language of Object.keys(all)) {
+      const wanted = new Intl.PluralRules(language).resolvedOptions().pluralCategories.filter((form) => form !== 'many');
+      for (const [key, message] of flat(language)) {
+        if (typeof message !== 'string') expect(Object.keys(message).sort(), `${language} ${key}`).toEqual([...wanted].sort());
+      }
+    }
+  });
+});
+
+describe('t', () => {
+  it('fills in, leaves what it was not given, and shows the key of what is missing', () => {
+    expect(t('common.and', { list: 'Ana', last: 'Ben' })).toBe('Ana and Ben');
+    expect(t('common.and', { list: 'Ana' })).toBe('Ana and {last}');
+    expect(t('common.nothing' as MessageKey)).toBe('common.nothing');
+  });
+
+  it('follows the language, which the page tells readers', async () => {
+    await speak('de');
+    expect(t('common.save')).toBe('Speichern');
+    expect(document.documentElement.lang).toBe('de');
+  });
+
+  it('finds the language of a reader', () => {
+    expect(languageFor(['pt-BR', 'fr-CA', 'de'])).toBe('fr');
+    expect(languageFor(['xx'])).toBe('en');
+    expect(languageFor([])).toBe('en');
+  });
+});

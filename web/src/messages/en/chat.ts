@@ -1,0 +1,4 @@
+/** The conversation: messages, composer, queue, attachments. */
+export default {
+  send: 'Send',
+};

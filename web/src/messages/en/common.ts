@@ -1,0 +1,23 @@
+/** Words that more than one feature needs. */
+export default {
+  name: 'Roundtable',
+  close: 'Close',
+  cancel: 'Cancel',
+  save: 'Save',
+  done: 'Done',
+  back: 'Back',
+  more: 'More',
+  loading: 'Loading …',
+  try_again: 'Try again',
+  copy: 'Copy',
+  copied: 'Copied',
+  first_page: 'To the first page',
+  you: 'you',
+  somebody: 'Somebody',
+  request: 'Request',
+  and: '{list} and {last}',
+  role_owner: 'Owner',
+  role_moderator: 'Moderator',
+  role_collaborator: 'Collaborator',
+  role_viewer: 'Viewer',
+};

@@ -1,0 +1,4 @@
+/** The side chat. */
+export default {
+  title: 'Side chat',
+};

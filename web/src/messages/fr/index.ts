@@ -1,0 +1,13 @@
+import type { Messages } from '../en';
+import chat from './chat';
+import common from './common';
+import people from './people';
+import problems from './problems';
+import settings from './settings';
+import share from './share';
+import shell from './shell';
+import side from './side';
+import start from './start';
+
+const fr: Messages = { chat, common, people, problems, settings, share, shell, side, start };
+export default fr;
