@@ -15,9 +15,65 @@ const BASE = '/api/v1';
 type Schemas = components['schemas'];
 
 /** Who is logged in here, and what that allows. */
-export type Me = Pick<Schemas['Me'], 'user' | 'can_host' | 'only_this_device'>;
-export type SessionListItem = Schemas['SessionBody'];
-export type Link = Schemas['LinkBody'];
+export type Me = Pick<Schemas['Me'], 'can_host' | 'only_this_device'> & {
+  user: Pick<Schemas['UserBody'], 'id' | 'display_name' | 'guest'> & {
+    /** One of twelve hues, 0 to 11. */
+    colour?: number;
+  };
+  /** Addresses at which others may reach the server. */
+  reachable_urls?: string[];
+};
+
+/** Somebody who is connected to a session in a list. */
+export interface Online {
+  display_name: string;
+  colour: number;
+}
+export type SessionListItem = Schemas['SessionBody'] & {
+  /** For those who may make links, while the session is live. */
+  share_code?: string | null;
+  online?: Online[];
+  online_count?: number;
+};
+export interface SessionPage {
+  items: SessionListItem[];
+  next?: string | null;
+}
+export type Link = Schemas['LinkBody'] & { created_by_name?: string | null };
+
+export type Provider = 'guide' | 'openai' | 'anthropic' | 'ollama' | 'openai_compatible';
+/** Something that can answer turns. */
+export interface Assistant {
+  /** What a session's settings hold. */
+  name: string;
+  label: string;
+  provider: Provider;
+  model: string | null;
+  paid: boolean;
+  local: boolean;
+  /** Whether sessions that name none get this one. */
+  usual: boolean;
+}
+/** Something on this machine that could be connected. */
+export interface Found {
+  id: string;
+  provider: Provider;
+  label: string;
+  source: string;
+  models: string[];
+  paid: boolean;
+  /** The assistant that was made of it. */
+  connected: string | null;
+}
+export interface Assistants {
+  assistants: Assistant[];
+  found: Found[];
+  can_connect: boolean;
+}
+/** What to connect: something found, or an endpoint of one's own. */
+export type NewAssistant =
+  | { found_id: string; model: string; confirm_paid: boolean }
+  | { provider: Provider; url: string; key?: string; model: string; confirm_paid: boolean };
 /** A link that was just made: its address comes once. */
 export type NewLink = Schemas['NewLinkBody'];
 export type Joined = Schemas['JoinedBody'];
@@ -95,10 +151,25 @@ export const logOut = () => call<void>('DELETE', '/me');
 export const newSession = (title: string, key: string) =>
   call<SessionListItem>('POST', '/sessions', { body: title ? { title } : {}, key });
 
-export const sessions = () => call<{ items: SessionListItem[]; next?: string | null }>('GET', '/sessions');
+/** Returns own sessions, those with the newest activity first. */
+export const sessions = (search = '', page: string | null = null, limit = 30) => {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (search) query.set('search', search);
+  if (page) query.set('page', page);
+  return call<SessionPage>('GET', `/sessions?${query}`);
+};
 
-/** Joins by a link; without a login this makes one. Joining twice is joining once, so a repeated attempt needs no key. */
-export const join = (body: { link: string; display_name?: string; password?: string }) =>
+export const session = (id: Id) => call<SessionListItem>('GET', `/sessions/${part(id)}`);
+
+export const endSession = (id: Id) => call<SessionListItem>('POST', `/sessions/${part(id)}/end`, { body: {} });
+
+export const deleteSession = (id: Id) => call<void>('DELETE', `/sessions/${part(id)}`);
+
+/** Changes one's name and colour for sessions to come. */
+export const changeMe = (change: { display_name?: string; colour?: number }) => call<Me>('PATCH', '/me', { body: change });
+
+/** Joins by a link or a code; without a login this makes one. Joining twice is joining once, so a repeated attempt needs no key. */
+export const join = (body: { link?: string; code?: string; display_name?: string; password?: string }) =>
   call<Joined>('POST', '/join', { body });
 
 export const links = async (session: Id) => (await call<{ items: Link[] }>('GET', `/sessions/${part(session)}/links`)).items;
@@ -112,3 +183,17 @@ export const page = (session: Id, n: number, stream: Stream) =>
 
 export const events = (session: Id, stream: Stream, after: number, limit: number) =>
   call<EventsPage>('GET', `/sessions/${part(session)}/events?stream=${stream}&after=${after}&limit=${limit}`);
+
+/** Returns a new share code; the one before stops working. */
+export const newCode = (session: Id) => call<{ share_code: string }>('POST', `/sessions/${part(session)}/code`);
+
+export const dropCode = (session: Id) => call<void>('DELETE', `/sessions/${part(session)}/code`);
+
+export const assistants = () => call<Assistants>('GET', '/assistants');
+
+/** Looks again for what is on this machine. */
+export const scanAssistants = () => call<Assistants>('POST', '/assistants/scan');
+
+export const connectAssistant = (body: NewAssistant, key: string) => call<Assistant>('POST', '/assistants', { body, key });
+
+export const disconnectAssistant = (name: string) => call<void>('DELETE', `/assistants/${part(name)}`);

@@ -1,1 +1,25 @@
-export default {};
+/** Who is in the session. */
+export default {
+  label: 'People in the session',
+  here: 'Here',
+  away: 'Not here now',
+  assistants: 'Assistant',
+  you_mark: '{name} (you)',
+  role_of: 'Role of {name}',
+  more_of: 'What can be done about {name}',
+  remove: 'Remove',
+  remove_title: 'Remove {name}?',
+  remove_text: '{name} sees nothing of this session any more, at once. What {name} wrote stays. A new link lets them in again.',
+  remove_yes: 'Remove {name}',
+  typing: 'typing …',
+  active: 'active',
+  idle: 'idle',
+  status_away: 'away',
+  offline: 'offline',
+  alone: 'You are alone here',
+  alone_text: 'Share the session to let others in.',
+  typing_one: '{name} is typing …',
+  typing_many: '{names} are typing …',
+  typing_several: 'Several people are typing …',
+  guest: 'guest',
+};
