@@ -42,6 +42,8 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("PATCH", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
     ("DELETE", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
     ("POST", "/api/v1/sessions/{session_id}/commands", Action::PerCommand),
+    ("POST", "/api/v1/sessions/{session_id}/code", Action::In(Permission::LinkManage)),
+    ("DELETE", "/api/v1/sessions/{session_id}/code", Action::In(Permission::LinkManage)),
     ("GET", "/api/v1/sessions/{session_id}/links", Action::In(Permission::LinkManage)),
     ("POST", "/api/v1/sessions/{session_id}/links", Action::In(Permission::LinkManage)),
     ("DELETE", "/api/v1/sessions/{session_id}/links/{link_id}", Action::In(Permission::LinkManage)),

@@ -79,6 +79,13 @@ impl<K: Eq + Hash> Buckets<K> {
         self.take_at(key, Instant::now())
     }
 
+    /// Puts one back that was taken for nothing.
+    pub fn give_back(&self, key: &K) {
+        if let (Some(rate), Some(bucket)) = (self.rate, lock(&self.buckets).get_mut(key)) {
+            bucket.left = (bucket.left + 1.0).min(rate.burst);
+        }
+    }
+
     fn take_at(&self, key: K, now: Instant) -> Result<(), u64> {
         let Some(rate) = self.rate else { return Ok(()) };
         let mut buckets = lock(&self.buckets);

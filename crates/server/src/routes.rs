@@ -3,6 +3,7 @@
 //! Owns: one module per noun, the list of all routes. Must not know: rules; a handler turns a request into a command or
 //! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
 
+pub mod codes;
 pub mod events;
 pub mod guests;
 pub mod join;
@@ -51,6 +52,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(messages::post))
         .routes(routes!(messages::edit, messages::redact))
         .routes(routes!(messages::command))
+        .routes(routes!(codes::create, codes::remove))
         .routes(routes!(links::create, links::list))
         .routes(routes!(links::revoke))
         .routes(routes!(participants::list))

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use roundtable_assistant::Guide;
 use roundtable_assistant::model::ModelConfigError;
-use roundtable_hub::{HubConfig, SessionManager};
+use roundtable_hub::{HubConfig, SessionManager, clock};
 use roundtable_store::{OpenError, SqliteStore, Store};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -130,6 +130,7 @@ impl Server {
             logins: Arc::new(Logins::new(Arc::clone(&store))),
             store,
             sockets: Sockets::default(),
+            secret: clock::random(),
             hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),

@@ -39,6 +39,8 @@ pub struct Inner {
     pub rates: Rates,
     /// Open WebSockets and event streams.
     pub sockets: Sockets,
+    /// Known to this process alone: what share codes are drawn from.
+    pub secret: [u8; 32],
     /// Lets one password be hashed for each core at a time: a hash costs 19 MiB.
     pub hashing: Arc<Semaphore>,
     /// Cancelled when the server goes away.
@@ -102,6 +104,27 @@ pub struct Rates {
     guests: Buckets<Neighbour>,
     passwords: Buckets<(LinkId, Neighbour)>,
     passwords_of_link: Buckets<LinkId>,
+    codes: Buckets<Neighbour>,
+    all_codes: Buckets<Guesser>,
+}
+
+/// Who guesses at share codes. Whoever has a login already is not kept out by the guesses of those who have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Guesser {
+    Known,
+    Stranger,
+}
+
+/// How many wrong share codes one address may try, and within how many seconds.
+const WRONG_CODES: (u32, u32) = (10, 60);
+/// The same for everybody together, once for those without a login and once for those with one: 5 a second. With 1,000
+/// live codes of 30 bits the chance that any of them is hit in ten minutes stays below one in a hundred.
+const WRONG_CODES_OF_ALL: (u32, u32) = (150, 30);
+
+impl Guesser {
+    fn of(known: bool) -> Self {
+        if known { Self::Known } else { Self::Stranger }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +141,8 @@ impl Rates {
             guests: Buckets::new(Rate::new(limits.guests_per_second, limits.guests_burst)),
             passwords: Buckets::new(Some(Rate::within(5, 300))),
             passwords_of_link: Buckets::new(Some(Rate::within(60, 60))),
+            codes: Buckets::new(Some(Rate::within(WRONG_CODES.0, WRONG_CODES.1))),
+            all_codes: Buckets::new(Some(Rate::within(WRONG_CODES_OF_ALL.0, WRONG_CODES_OF_ALL.1))),
         }
     }
 
@@ -136,6 +161,24 @@ impl Rates {
     /// `rate_limited`
     pub fn guest(&self, address: IpAddr) -> Result<(), ApiError> {
         self.guests.take(address.into()).map_err(|ms| limited(ms).into())
+    }
+
+    /// Counts one attempt at a share code, before it is looked at. A right one is given back: [`Rates::right_code`].
+    ///
+    /// # Errors
+    /// `rate_limited`
+    pub fn code(&self, known: bool, address: IpAddr) -> Result<(), ApiError> {
+        self.codes.take(address.into()).map_err(limited)?;
+        self.all_codes.take(Guesser::of(known)).map_err(|ms| {
+            self.codes.give_back(&address.into());
+            limited(ms).into()
+        })
+    }
+
+    /// The attempt was right and costs nothing.
+    pub fn right_code(&self, known: bool, address: IpAddr) {
+        self.codes.give_back(&address.into());
+        self.all_codes.give_back(&Guesser::of(known));
     }
 
     /// Counts one attempt at a link's password.

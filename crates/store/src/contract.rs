@@ -40,8 +40,9 @@ macro_rules! contract_tests {
                 a_deleted_session_is_gone_and_others_are_not;
             rights: links_are_kept_and_listed, a_link_is_used_at_most_as_often_as_it_says, an_ended_link_is_not_used,
                 revoking_a_link_raises_the_rights_epoch_once, ending_a_login_raises_every_rights_epoch,
-                users_and_logins_are_kept;
-            rows: what_is_due_wakes_earliest_first, the_directory_counts_by_itself, a_user_pages_through_sessions,
+                users_and_logins_are_kept, a_user_changes_name_and_colour,
+                a_share_code_opens_its_session_while_it_is_open, a_share_code_is_of_one_session_and_can_be_switched_off;
+            rows: what_is_due_wakes_earliest_first, the_directory_counts_by_itself, a_user_pages_through_sessions, sessions_are_found_by_their_title,
                 members_come_and_go, totals_count, snapshots_replace_each_other, outbox_rows_wait_until_they_are_done,
                 document_updates_are_dense, read_marks_never_go_back, a_closed_store_says_so;
             law: random_commits_agree_with_a_model;

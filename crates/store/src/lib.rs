@@ -84,8 +84,15 @@ pub trait Store: Send + Sync + 'static {
     /// Returns a session's directory entry.
     fn session(&self, session: SessionId) -> Answer<'_, Option<DirectoryEntry>>;
 
-    /// Returns the sessions that a user is a participant of, newest activity first, after `page`.
-    fn sessions_of(&self, user: UserId, page: Option<PageToken>, limit: usize) -> Answer<'_, Vec<DirectoryEntry>>;
+    /// Returns the sessions that a user is a participant of, newest activity first, after `page`; of them those whose
+    /// title contains `search`, whatever the case.
+    fn sessions_of(
+        &self,
+        user: UserId,
+        search: Option<String>,
+        page: Option<PageToken>,
+        limit: usize,
+    ) -> Answer<'_, Vec<DirectoryEntry>>;
 
     /// Deletes a session with everything that is its own: events, snapshots, links, outbox. Whether there was one.
     fn delete_session(&self, session: SessionId) -> Answer<'_, bool>;
@@ -98,6 +105,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns a user.
     fn user(&self, user: UserId) -> Answer<'_, Option<User>>;
+
+    /// Changes what a user says of themselves; `None` when there is no such user.
+    fn change_user(&self, user: UserId, patch: UserPatch) -> Answer<'_, Option<User>>;
 
     /// Keeps a login by the hash of its token.
     fn put_login(&self, login: Login) -> Answer<'_, ()>;
@@ -122,6 +132,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counts one use of a link, unless that would pass `max_uses` or it has ended; whether it was counted.
     fn use_link(&self, link: LinkId, at: Timestamp) -> Answer<'_, bool>;
+
+    /// Returns what there is of a session's share code.
+    fn share_code(&self, session: SessionId) -> Answer<'_, ShareCode>;
+
+    /// Gives an open session a code: with `replace` in the place of whatever there is, which raises its project's rights
+    /// epoch, else only the first one. False when it has had one, is not open, or another session has that code.
+    fn put_share_code(&self, session: SessionId, code: String, replace: bool) -> Answer<'_, bool>;
+
+    /// Switches a session's code off and raises its project's rights epoch; whether there was one.
+    fn end_share_code(&self, session: SessionId) -> Answer<'_, bool>;
+
+    /// Returns the open session with that code. A session's code ends with it.
+    fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>>;
 
     /// Returns a project's rights epoch; 0 for one that nothing has happened to.
     fn rights_epoch(&self, project: ProjectId) -> Answer<'_, u64>;
@@ -151,6 +174,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Waits until everything that was asked is on the disk, then closes. Later calls answer `Unavailable`.
     fn close(&self) -> Answer<'_, ()>;
+}
+
+/// Returns whether a title contains what is searched for, whatever the case.
+pub(crate) fn title_matches(title: &str, search: &str) -> bool {
+    title.to_lowercase().contains(&search.to_lowercase())
 }
 
 /// A set of streams as part of a key.

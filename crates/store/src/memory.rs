@@ -13,7 +13,8 @@ use uuid::Uuid;
 use self::state::State;
 use crate::types::{
     AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    SessionHead, ShareCode, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, UserPatch, Verification,
+    ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
@@ -115,8 +116,14 @@ impl Store for MemoryStore {
         self.answer(move |state| state.sessions.get(&session)?.entry(None))
     }
 
-    fn sessions_of(&self, user: UserId, page: Option<PageToken>, limit: usize) -> Answer<'_, Vec<DirectoryEntry>> {
-        self.answer(move |state| state.sessions_of(user, page, limit))
+    fn sessions_of(
+        &self,
+        user: UserId,
+        search: Option<String>,
+        page: Option<PageToken>,
+        limit: usize,
+    ) -> Answer<'_, Vec<DirectoryEntry>> {
+        self.answer(move |state| state.sessions_of(user, search.as_deref(), page, limit))
     }
 
     fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
@@ -139,6 +146,15 @@ impl Store for MemoryStore {
 
     fn user(&self, user: UserId) -> Answer<'_, Option<User>> {
         self.answer(move |state| state.users.get(&user).cloned())
+    }
+
+    fn change_user(&self, user: UserId, patch: UserPatch) -> Answer<'_, Option<User>> {
+        self.answer(move |state| {
+            let user = state.users.get_mut(&user)?;
+            user.display_name = patch.display_name.unwrap_or_else(|| user.display_name.clone());
+            user.colour = patch.colour.or(user.colour);
+            Some(user.clone())
+        })
     }
 
     fn put_login(&self, login: Login) -> Answer<'_, ()> {
@@ -188,6 +204,22 @@ impl Store for MemoryStore {
                 true
             })
         })
+    }
+
+    fn share_code(&self, session: SessionId) -> Answer<'_, ShareCode> {
+        self.answer(move |state| state.sessions.get(&session).map_or(ShareCode::Never, |session| session.code.clone()))
+    }
+
+    fn put_share_code(&self, session: SessionId, code: String, replace: bool) -> Answer<'_, bool> {
+        self.answer(move |state| state.put_share_code(session, code, replace))
+    }
+
+    fn end_share_code(&self, session: SessionId) -> Answer<'_, bool> {
+        self.answer(move |state| state.end_share_code(session))
+    }
+
+    fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>> {
+        self.answer(move |state| state.session_by_code(code))
     }
 
     fn rights_epoch(&self, project: ProjectId) -> Answer<'_, u64> {

@@ -40,7 +40,8 @@ use self::readers::Readers;
 use self::writer::{Job, Prepared, Tx};
 use crate::types::{
     AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    SessionHead, ShareCode, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, UserPatch, Verification,
+    ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
@@ -254,8 +255,14 @@ impl Store for SqliteStore {
         self.ask(move |conn| read::session(conn, session))
     }
 
-    fn sessions_of(&self, user: UserId, page: Option<PageToken>, limit: usize) -> Answer<'_, Vec<DirectoryEntry>> {
-        self.ask(move |conn| read::sessions_of(conn, user, page, limit))
+    fn sessions_of(
+        &self,
+        user: UserId,
+        search: Option<String>,
+        page: Option<PageToken>,
+        limit: usize,
+    ) -> Answer<'_, Vec<DirectoryEntry>> {
+        self.ask(move |conn| read::sessions_of(conn, user, search.as_deref(), page, limit))
     }
 
     fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
@@ -272,6 +279,10 @@ impl Store for SqliteStore {
 
     fn user(&self, user: UserId) -> Answer<'_, Option<User>> {
         self.ask(move |conn| read::user(conn, user))
+    }
+
+    fn change_user(&self, user: UserId, patch: UserPatch) -> Answer<'_, Option<User>> {
+        self.write(move |tx| tables::change_user(tx, user, &patch))
     }
 
     fn put_login(&self, login: Login) -> Answer<'_, ()> {
@@ -304,6 +315,22 @@ impl Store for SqliteStore {
 
     fn use_link(&self, link: LinkId, at: Timestamp) -> Answer<'_, bool> {
         self.write(move |tx| tables::use_link(tx, link, at))
+    }
+
+    fn share_code(&self, session: SessionId) -> Answer<'_, ShareCode> {
+        self.ask(move |conn| read::share_code(conn, session))
+    }
+
+    fn put_share_code(&self, session: SessionId, code: String, replace: bool) -> Answer<'_, bool> {
+        self.write(move |tx| tables::put_share_code(tx, session, &code, replace))
+    }
+
+    fn end_share_code(&self, session: SessionId) -> Answer<'_, bool> {
+        self.write(move |tx| tables::end_share_code(tx, session))
+    }
+
+    fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>> {
+        self.ask(move |conn| read::session_by_code(conn, &code))
     }
 
     fn rights_epoch(&self, project: ProjectId) -> Answer<'_, u64> {

@@ -254,6 +254,28 @@ pub struct User {
     pub guest: bool,
     /// Since when.
     pub created_at: Timestamp,
+    /// The hue they chose, 0 to 11; absent while they have chosen none.
+    pub colour: Option<u8>,
+}
+
+/// What a user wants to change of themselves; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserPatch {
+    /// The name from now on.
+    pub display_name: Option<String>,
+    /// The hue from now on, 0 to 11.
+    pub colour: Option<u8>,
+}
+
+/// What there is of a session's share code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShareCode {
+    /// It has had none yet.
+    Never,
+    /// It was switched off.
+    Off,
+    /// The code.
+    On(String),
 }
 
 /// A login: the stored half of a token.

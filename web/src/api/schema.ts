@@ -33,7 +33,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Comes in by a link. Somebody without a login gets one, as a guest. */
+        /** Comes in by a link or a share code. Somebody without a login gets one, as a guest. */
         post: operations["post_join"];
         delete?: never;
         options?: never;
@@ -94,6 +94,24 @@ export interface paths {
         head?: never;
         /** Changes title, details or settings. */
         patch: operations["patch_sessions_session_id"];
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the session a new share code; the old one stops working. */
+        post: operations["post_sessions_session_id_code"];
+        /** Switches the share code off. Those who are in stay. */
+        delete: operations["delete_sessions_session_id_code"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/sessions/{session_id}/commands": {
@@ -479,7 +497,12 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "overloaded" | "rate_limited" | "too_many_connections" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "overloaded" | "rate_limited" | "too_many_connections" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        /** @description A session's share code. */
+        CodeBody: {
+            /** @description Six characters; they let somebody in as a viewer while the session is live. */
+            share_code: string;
+        };
         /** @description What can be asked of a session. */
         Command: {
             /** @description Begin work in a session that was made with `start: false`. */
@@ -923,10 +946,12 @@ export interface components {
         };
         /** @description Which door, and who comes. */
         JoinBody: {
+            /** @description The share code instead of a link, in any case, with or without blanks and hyphens. */
+            code?: string | null;
             /** @description The name that others see; needed without a login, with one its name is used when absent. */
             display_name?: string | null;
             /** @description The link, whole or only its token. */
-            link: string;
+            link?: string | null;
             /** @description The link's password, if it wants one. */
             password?: string | null;
         };
@@ -1118,6 +1143,8 @@ export interface components {
             /** @description The items. */
             items: (components["schemas"]["SessionInfo"] & {
                 role?: components["schemas"]["Role"] | null;
+                /** @description The code that lets somebody watch: six characters, for those who may manage links, while the session is live. */
+                share_code?: string | null;
             })[];
             /** @description The page token of what follows; null at the end. */
             next?: string | null;
@@ -1618,6 +1645,8 @@ export interface components {
         /** @description A session as its reader sees it. */
         SessionBody: components["schemas"]["SessionInfo"] & {
             role?: components["schemas"]["Role"] | null;
+            /** @description The code that lets somebody watch: six characters, for those who may manage links, while the session is live. */
+            share_code?: string | null;
         };
         /** @description Data of `session.change_details`; what is absent stays. */
         SessionChangeDetails: {
@@ -2705,6 +2734,69 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SessionBody"];
                 };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_sessions_session_id_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Switched off */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
             default: {

@@ -9,8 +9,8 @@ use roundtable_protocol::{
 };
 use roundtable_store::{
     Answer, AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, MemoryStore, OutboxRow,
-    PageToken, SessionHead, StateSnapshot, Store, StoredEvent, TokenHash, Totals, User, Verification, ViewKey,
-    ViewSnapshot,
+    PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoredEvent, TokenHash, Totals, User, UserPatch,
+    Verification, ViewKey, ViewSnapshot,
 };
 
 use crate::support::{House, assert_consecutive};
@@ -82,11 +82,12 @@ impl Store for Faulty {
         put_view(session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> ();
         view(session: SessionId, key: ViewKey) -> Option<ViewSnapshot>;
         session(session: SessionId) -> Option<DirectoryEntry>;
-        sessions_of(user: UserId, page: Option<PageToken>, limit: usize) -> Vec<DirectoryEntry>;
+        sessions_of(user: UserId, search: Option<String>, page: Option<PageToken>, limit: usize) -> Vec<DirectoryEntry>;
         delete_session(session: SessionId) -> bool;
         totals() -> Totals;
         put_user(user: User) -> bool;
         user(user: UserId) -> Option<User>;
+        change_user(user: UserId, patch: UserPatch) -> Option<User>;
         put_login(login: Login) -> ();
         login(token_hash: TokenHash) -> Option<Login>;
         end_login(token_hash: TokenHash) -> bool;
@@ -95,6 +96,10 @@ impl Store for Faulty {
         links(session: SessionId) -> Vec<Link>;
         revoke_link(session: SessionId, link: LinkId, at: Timestamp) -> Option<Link>;
         use_link(link: LinkId, at: Timestamp) -> bool;
+        share_code(session: SessionId) -> ShareCode;
+        put_share_code(session: SessionId, code: String, replace: bool) -> bool;
+        end_share_code(session: SessionId) -> bool;
+        session_by_code(code: String) -> Option<SessionId>;
         rights_epoch(project: ProjectId) -> u64;
         raise_rights_epoch(project: ProjectId) -> u64;
         put_read_mark(session: SessionId, participant: ParticipantId, stream: Stream, seq: Seq) -> ();

@@ -84,7 +84,8 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let name = display_name(&body.display_name).map_err(Problem::from)?;
     app.rates.guest(arrival.address)?;
-    let user = User { id: UserId::derive(key, 0), display_name: name, guest: false, created_at: clock::now() };
+    let user =
+        User { id: UserId::derive(key, 0), display_name: name, guest: false, created_at: clock::now(), colour: None };
     if !app.store.put_user(user.clone()).await? {
         return Ok(created(LoginBody { user: replayed(&app, &user).await?, token: None }));
     }

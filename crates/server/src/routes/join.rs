@@ -1,4 +1,4 @@
-//! The door: joining a session by a link.
+//! The door: joining a session by a link or a share code.
 //!
 //! Owns: the order of checks at the door. Must not know: rules of sessions. Invariant: before somebody is in, no answer
 //! tells anything of the session, not even that it is there.
@@ -13,7 +13,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use roundtable_hub::{clock, display_name};
 use roundtable_protocol::command::ParticipantJoin;
 use roundtable_protocol::model::ParticipantKind;
-use roundtable_protocol::{Code, Problem, SessionId, UserId};
+use roundtable_protocol::{Code, Problem, Role, SessionId, UserId};
 use roundtable_store::{Link, User};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,6 +23,7 @@ use crate::idempotency::Key;
 use crate::json::Json;
 use crate::origin::Arrival;
 use crate::problem::ApiError;
+use crate::routes::codes;
 use crate::routes::guests::{UserBody, replayed};
 use crate::routes::participants::ParticipantBody;
 use crate::state::App;
@@ -32,7 +33,9 @@ use crate::state::App;
 #[serde(deny_unknown_fields)]
 pub struct JoinBody {
     /// The link, whole or only its token.
-    link: String,
+    link: Option<String>,
+    /// The share code instead of a link, in any case, with or without blanks and hyphens.
+    code: Option<String>,
     /// The name that others see; needed without a login, with one its name is used when absent.
     display_name: Option<String>,
     /// The link's password, if it wants one.
@@ -64,7 +67,16 @@ pub struct JoinedBody {
     token: Option<String>,
 }
 
-/// Comes in by a link. Somebody without a login gets one, as a guest.
+/// A door that was found.
+#[derive(Debug)]
+struct Door {
+    session: SessionId,
+    role: Role,
+    /// The link; none for a share code.
+    link: Option<Link>,
+}
+
+/// Comes in by a link or a share code. Somebody without a login gets one, as a guest.
 #[utoipa::path(post, path = "/api/v1/join", tag = "doors", request_body = JoinBody,
     responses((status = 200, description = "In; with a cookie when there was no login", body = JoinedBody)))]
 pub async fn join(
@@ -74,44 +86,57 @@ pub async fn join(
     Key(key): Key,
     Json(body): Json<JoinBody>,
 ) -> Result<Response, ApiError> {
-    let link = find(&app, &body.link).await?;
+    let door = match (&body.link, &body.code) {
+        (Some(link), None) => by_link(&app, link).await?,
+        (None, Some(code)) => by_code(&app, code, visitor.is_some(), arrival.address).await?,
+        _ => return Err(either().into()),
+    };
     if let Some(known) = &visitor
-        && let Some(answer) = already_in(&app, &link, known.user.id).await
+        && let Some(answer) = already_in(&app, door.session, known.user.id).await
     {
         return Ok(answer);
     }
-    if !link.is_live(clock::now()) {
-        return Err(Code::LinkEnded.into());
+    if let Some(link) = &door.link {
+        if !link.is_live(clock::now()) {
+            return Err(Code::LinkEnded.into());
+        }
+        check_password(&app, link, body.password, arrival.address).await?;
     }
-    check_password(&app, &link, body.password, arrival.address).await?;
     let name = name(body.display_name, visitor.as_deref())?;
-    check_room(&app, &link).await?;
+    check_room(&app, &door).await?;
     let (user, guest) = match visitor {
         Some(known) => (known.user.clone(), None),
         None => {
             app.rates.guest(arrival.address)?;
-            let user =
-                User { id: UserId::derive(key, 0), display_name: name.clone(), guest: true, created_at: clock::now() };
+            let user = User {
+                id: UserId::derive(key, 0),
+                display_name: name.clone(),
+                guest: true,
+                created_at: clock::now(),
+                colour: None,
+            };
             let is_new = app.store.put_user(user.clone()).await?;
             let shown = if is_new { UserBody::from(&user) } else { replayed(&app, &user).await? };
             (user, Some((shown, is_new)))
         }
     };
-    if !app.store.use_link(link.id, clock::now()).await? {
+    if let Some(link) = &door.link
+        && !app.store.use_link(link.id, clock::now()).await?
+    {
         return Err(Code::LinkEnded.into());
     }
     let wish = ParticipantJoin {
         user: user.id,
         kind: ParticipantKind::User,
-        role: link.role,
+        role: door.role,
         display_name: name,
         guest: user.guest,
-        via: Some(link.id),
+        via: door.link.as_ref().map(|link| link.id),
     };
-    let participant = app.manager.join(link.session, key, wish).await?;
-    let participant = ParticipantBody::new(link.session, participant, None);
+    let participant = app.manager.join(door.session, key, wish).await.map_err(|problem| door.hidden(problem))?;
+    let participant = ParticipantBody::new(door.session, participant, None);
     let mut answer =
-        JoinedBody { status: JoinStatus::Joined, session_id: link.session, participant, user: None, token: None };
+        JoinedBody { status: JoinStatus::Joined, session_id: door.session, participant, user: None, token: None };
     let Some((shown, is_new)) = guest else { return Ok(axum::Json(answer).into_response()) };
     answer.user = Some(shown);
     if !is_new {
@@ -122,6 +147,37 @@ pub async fn join(
     Ok((AppendHeaders([set_cookie(&token, &arrival)]), axum::Json(answer)).into_response())
 }
 
+impl Door {
+    /// Codes can be guessed: whoever has one that opens nothing is not told why.
+    fn hidden(&self, problem: Problem) -> Problem {
+        let closed = matches!(problem.code, Code::JoinClosed | Code::SessionNotActive | Code::NotFound);
+        if self.link.is_none() && closed { Code::CodeNotFound.into() } else { problem }
+    }
+
+    fn closed(&self, code: Code) -> ApiError {
+        self.hidden(code.into()).into()
+    }
+}
+
+fn either() -> Problem {
+    let detail = "send a link or a code, one of the two";
+    Problem::new(Code::InvalidField).with_detail(detail).with_field("/link", Code::InvalidField, detail)
+}
+
+/// Counts the guess before it looks: an answer that came in spite of the limit would tell right codes from wrong ones.
+async fn by_code(app: &App, text: &str, known: bool, address: IpAddr) -> Result<Door, ApiError> {
+    app.rates.code(known, address)?;
+    let code = codes::read(text).ok_or(Code::CodeNotFound)?;
+    let session = app.store.session_by_code(code).await?.ok_or(Code::CodeNotFound)?;
+    app.rates.right_code(known, address);
+    Ok(Door { session, role: Role::Viewer, link: None })
+}
+
+async fn by_link(app: &App, text: &str) -> Result<Door, ApiError> {
+    let link = find(app, text).await?;
+    Ok(Door { session: link.session, role: link.role, link: Some(link) })
+}
+
 async fn find(app: &App, link: &str) -> Result<Link, ApiError> {
     // The token stands behind the # of the address, so that browsers send it to nobody.
     let token = link.rsplit('#').next().unwrap_or_default().trim();
@@ -130,24 +186,24 @@ async fn find(app: &App, link: &str) -> Result<Link, ApiError> {
 }
 
 /// Whoever is in already comes in again by any link that ever led here, without using it up.
-async fn already_in(app: &App, link: &Link, user: UserId) -> Option<Response> {
-    let standing = app.manager.standing(link.session, user).await.ok()?;
-    let participant = ParticipantBody::new(link.session, standing.participant?, None);
-    let answer =
-        JoinedBody { status: JoinStatus::Joined, session_id: link.session, participant, user: None, token: None };
+async fn already_in(app: &App, session_id: SessionId, user: UserId) -> Option<Response> {
+    let standing = app.manager.standing(session_id, user).await.ok()?;
+    let participant = ParticipantBody::new(session_id, standing.participant?, None);
+    let answer = JoinedBody { status: JoinStatus::Joined, session_id, participant, user: None, token: None };
     Some(axum::Json(answer).into_response())
 }
 
 /// Looks into the directory before a use is counted, so that a full session does not use links up. What changes in
 /// between is caught by the session itself.
-async fn check_room(app: &App, link: &Link) -> Result<(), ApiError> {
-    let Some(entry) = app.store.session(link.session).await? else { return Err(Code::LinkEnded.into()) };
+async fn check_room(app: &App, door: &Door) -> Result<(), ApiError> {
+    let ended = if door.link.is_some() { Code::LinkEnded } else { Code::CodeNotFound };
+    let Some(entry) = app.store.session(door.session).await? else { return Err(ended.into()) };
     let (info, settings) = (&entry.info, &entry.info.settings);
     if info.state.is_ended() {
-        return Err(Code::LinkEnded.into());
+        return Err(ended.into());
     }
     if !settings.allow_join {
-        return Err(Code::JoinClosed.into());
+        return Err(door.closed(Code::JoinClosed));
     }
     if settings.max_participants.is_some_and(|most| info.participant_count >= most) {
         return Err(Code::SessionFull.into());

@@ -18,7 +18,7 @@ use crate::auth::{Caller, Here};
 use crate::idempotency::Key;
 use crate::json::{Json, JsonOrNothing, Path, Query};
 use crate::problem::ApiError;
-use crate::routes::{List, ListQuery, created, give};
+use crate::routes::{List, ListQuery, codes, created, give};
 use crate::state::App;
 
 /// The assistant of every session. A name of its own, because the driver behind it can be changed.
@@ -75,6 +75,8 @@ pub struct SessionBody {
     pub info: SessionInfo,
     /// The reader's role in it.
     pub role: Option<Role>,
+    /// The code that lets somebody watch: six characters, for those who may manage links, while the session is live.
+    pub share_code: Option<String>,
 }
 
 /// What is to be changed; what is absent stays.
@@ -131,7 +133,8 @@ pub async fn create(
         assistant: Some((ASSISTANT, ASSISTANT_NAME.to_owned())),
     };
     let made = app.manager.create(key, founding).await?;
-    Ok(created(SessionBody { info: made.info, role: Some(Role::Owner) }))
+    let share_code = if made.info.state.is_open() { codes::first(&app, made.info.id).await? } else { None };
+    Ok(created(SessionBody { info: made.info, role: Some(Role::Owner), share_code }))
 }
 
 /// Lists the sessions that one is a participant of, newest activity first.
@@ -144,8 +147,9 @@ pub async fn list(
 ) -> Result<axum::Json<List<SessionBody>>, ApiError> {
     let limit = query.limit();
     let after = query.page(read_token)?;
-    let entries = app.store.sessions_of(known.user.id, after, limit + 1).await?;
-    let items = entries.into_iter().map(|entry| SessionBody { info: entry.info, role: entry.role }).collect();
+    let entries = app.store.sessions_of(known.user.id, None, after, limit + 1).await?;
+    let items =
+        entries.into_iter().map(|entry| SessionBody { info: entry.info, role: entry.role, share_code: None }).collect();
     Ok(axum::Json(List::cut(items, limit, |last| {
         // Microseconds would be lost in milliseconds, and with them the place in the list.
         format!("{} {}", last.info.updated_at.as_nanosecond(), last.info.id)
@@ -160,9 +164,10 @@ fn read_token(text: &str) -> Option<PageToken> {
 /// Reads a session.
 #[utoipa::path(get, path = "/api/v1/sessions/{session_id}", tag = "sessions", params(("session_id" = SessionId, Path)),
     responses((status = 200, description = "The session", body = SessionBody)))]
-pub async fn get(Here(standing): Here) -> axum::Json<SessionBody> {
+pub async fn get(State(app): State<App>, Here(standing): Here) -> Result<axum::Json<SessionBody>, ApiError> {
     let role = standing.participant.as_ref().map(|participant| participant.role);
-    axum::Json(SessionBody { info: standing.info.clone(), role })
+    let share_code = codes::shown(&app, &standing).await?;
+    Ok(axum::Json(SessionBody { info: standing.info.clone(), role, share_code }))
 }
 
 /// Changes title, details or settings.
@@ -262,5 +267,5 @@ async fn finish(
 
 async fn read(app: &App, session: SessionId, user: UserId) -> Result<axum::Json<SessionBody>, ApiError> {
     let standing = app.manager.standing(session, user).await.map_err(|problem: Problem| ApiError::from(problem))?;
-    Ok(get(Here(std::sync::Arc::new(standing))).await)
+    get(State(app.clone()), Here(std::sync::Arc::new(standing))).await
 }

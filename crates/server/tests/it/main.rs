@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_days;
+mod codes;
 mod command_line;
 mod documents;
 mod doors;

@@ -114,7 +114,7 @@ pub async fn a_commit_happens_whole_or_not_at_all(store: &dyn Store) {
     let head = store.head(log.session).await.expect("reads").expect("there");
     assert_eq!((head.rev, head.heads[0]), (Rev(1), Seq(1)));
     assert_eq!(store.session(log.session).await, Ok(None));
-    assert_eq!(store.sessions_of(user, None, 10).await, Ok(vec![]));
+    assert_eq!(store.sessions_of(user, None, None, 10).await, Ok(vec![]));
     assert_eq!(store.due(at(1), 10).await, Ok(vec![]));
     assert_eq!(store.outbox_due(at(1), 10).await, Ok(vec![]));
     assert_eq!(store.document_updates(log.session, document, 0).await, Ok(vec![]));

@@ -117,7 +117,7 @@ pub async fn a_deleted_session_is_gone_and_others_are_not(store: &dyn Store) {
 
     assert_eq!(store.due(at(0), 10).await, Ok(vec![other.session]));
     assert_eq!(store.outbox_due(at(0), 10).await.expect("reads").len(), 1);
-    assert_eq!(store.sessions_of(owner, None, 10).await.expect("reads").len(), 1);
+    assert_eq!(store.sessions_of(owner, None, None, 10).await.expect("reads").len(), 1);
     assert_eq!(store.link(links[1].token_hash).await, Ok(Some(links[1].clone())));
     assert_eq!(store.document_updates(other.session, document, 0).await.expect("reads").len(), 1);
     assert_eq!(assert_verifies(store, &other).await, 0);

@@ -1,11 +1,12 @@
 //! People, doors and the rights epoch.
 
 use futures_util::future::join_all;
+use roundtable_protocol::model::SessionState;
 use roundtable_protocol::{LinkId, ProjectId, Role, SessionId, Stream, UserId};
 
 use super::{Log, at, id};
 use crate::Store;
-use crate::types::{AppendError, Link, Login, TokenHash, User};
+use crate::types::{AppendError, Link, Login, ShareCode, TokenHash, User, UserPatch};
 
 /// Returns a link that leads into `session` for ever.
 pub(super) fn link(session: SessionId) -> Link {
@@ -117,7 +118,7 @@ pub async fn ending_a_login_raises_every_rights_epoch(store: &dyn Store) {
 
 /// A user once, a login by its token.
 pub async fn users_and_logins_are_kept(store: &dyn Store) {
-    let ana = User { id: UserId(id()), display_name: "Ana".to_owned(), guest: true, created_at: at(1) };
+    let ana = User { id: UserId(id()), display_name: "Ana".to_owned(), guest: true, created_at: at(1), colour: None };
     let other = User { display_name: "Ben".to_owned(), ..ana.clone() };
     assert_eq!(store.user(ana.id).await, Ok(None));
     assert_eq!(store.put_user(ana.clone()).await, Ok(true));
@@ -127,4 +128,80 @@ pub async fn users_and_logins_are_kept(store: &dyn Store) {
     store.put_login(login.clone()).await.expect("kept");
     assert_eq!(store.login(login.token_hash).await, Ok(Some(login)));
     assert_eq!(store.login(token_hash()).await, Ok(None));
+}
+
+/// What is not said stays.
+pub async fn a_user_changes_name_and_colour(store: &dyn Store) {
+    let ana =
+        User { id: UserId(id()), display_name: "Ana".to_owned(), guest: false, created_at: at(1), colour: Some(3) };
+    assert_eq!(store.put_user(ana.clone()).await, Ok(true));
+    assert_eq!(store.user(ana.id).await, Ok(Some(ana.clone())));
+    let renamed = UserPatch { display_name: Some("Anna".to_owned()), colour: None };
+    let ana = User { display_name: "Anna".to_owned(), ..ana };
+    assert_eq!(store.change_user(ana.id, renamed).await, Ok(Some(ana.clone())));
+    let recoloured = UserPatch { display_name: None, colour: Some(11) };
+    let ana = User { colour: Some(11), ..ana };
+    assert_eq!(store.change_user(ana.id, recoloured.clone()).await, Ok(Some(ana.clone())));
+    assert_eq!(store.user(ana.id).await, Ok(Some(ana)));
+    assert_eq!(store.change_user(UserId(id()), recoloured).await, Ok(None));
+}
+
+async fn in_state(store: &dyn Store, state: SessionState) -> Log<'_> {
+    let mut log = Log::unborn(store);
+    let mut commit = log.commit(&[(Stream::Main, "hello")]);
+    let mut info = log.info("title");
+    info.state = state;
+    commit.directory = Some(info);
+    log.append(commit).await.expect("written");
+    log
+}
+
+/// Paused is open; created and ended are not, and what has ended has no code any more.
+pub async fn a_share_code_opens_its_session_while_it_is_open(store: &dyn Store) {
+    let new = in_state(store, SessionState::Created).await;
+    assert_eq!(store.put_share_code(new.session, "NEWNEW".to_owned(), true).await, Ok(false));
+    let mut log = in_state(store, SessionState::Active).await;
+    assert_eq!(store.share_code(log.session).await, Ok(ShareCode::Never));
+    assert_eq!(store.put_share_code(log.session, "ABCDEF".to_owned(), false).await, Ok(true));
+    assert_eq!(store.share_code(log.session).await, Ok(ShareCode::On("ABCDEF".to_owned())));
+    for (state, open) in [(SessionState::Active, true), (SessionState::Paused, true), (SessionState::Completed, false)]
+    {
+        let mut commit = log.commit(&[]);
+        let mut info = log.info("title");
+        info.state = state;
+        commit.directory = Some(info);
+        log.append(commit).await.expect("written");
+        assert_eq!(store.session_by_code("ABCDEF".to_owned()).await, Ok(open.then_some(log.session)), "{state:?}");
+    }
+    assert_eq!(store.share_code(log.session).await, Ok(ShareCode::Never));
+    let other = in_state(store, SessionState::Active).await;
+    assert_eq!(store.put_share_code(other.session, "ABCDEF".to_owned(), false).await, Ok(true), "free again");
+    assert_eq!(store.delete_session(other.session).await, Ok(true));
+    assert_eq!(store.session_by_code("ABCDEF".to_owned()).await, Ok(None));
+    assert_eq!(store.put_share_code(SessionId(id()), "GHJKLM".to_owned(), true).await, Ok(false));
+}
+
+/// Changing what opens a door raises the rights epoch, as for links.
+pub async fn a_share_code_is_of_one_session_and_can_be_switched_off(store: &dyn Store) {
+    let (log, other) = (in_state(store, SessionState::Active).await, in_state(store, SessionState::Active).await);
+    let put = async |log: &Log<'_>, code: &str, replace| {
+        store.put_share_code(log.session, code.to_owned(), replace).await.expect("writes")
+    };
+    let before = store.rights_epoch(log.project).await.expect("reads");
+    assert!(put(&log, "ABCDEF", false).await);
+    assert_eq!(store.rights_epoch(log.project).await, Ok(before), "a first code takes nothing from anybody");
+    assert!(!put(&log, "BBBBBB", false).await, "there is one");
+    assert!(!put(&other, "ABCDEF", true).await, "another session has it");
+    assert!(put(&log, "CCCCCC", true).await);
+    assert_eq!(store.rights_epoch(log.project).await, Ok(before + 1));
+    assert_eq!(store.session_by_code("ABCDEF".to_owned()).await, Ok(None), "replaced");
+    assert_eq!(store.session_by_code("CCCCCC".to_owned()).await, Ok(Some(log.session)));
+    assert_eq!(store.end_share_code(log.session).await, Ok(true));
+    assert_eq!(store.end_share_code(log.session).await, Ok(false));
+    assert_eq!(store.rights_epoch(log.project).await, Ok(before + 2));
+    assert_eq!(store.share_code(log.session).await, Ok(ShareCode::Off));
+    assert_eq!(store.session_by_code("CCCCCC".to_owned()).await, Ok(None));
+    assert!(!put(&log, "DDDDDD", false).await, "switched off stays off");
+    assert!(put(&log, "DDDDDD", true).await);
+    assert_eq!(store.share_code(log.session).await, Ok(ShareCode::On("DDDDDD".to_owned())));
 }

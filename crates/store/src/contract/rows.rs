@@ -95,15 +95,41 @@ pub async fn a_user_pages_through_sessions(store: &dyn Store) {
     let mut seen = Vec::new();
     let mut page = None;
     loop {
-        let entries = store.sessions_of(ana, page, 4).await.expect("reads");
+        let entries = store.sessions_of(ana, None, page, 4).await.expect("reads");
         let Some(last) = entries.last() else { break };
         page = Some(PageToken { updated_at: last.info.updated_at, id: last.info.id });
         assert!(entries.len() <= 4 && entries.iter().all(|entry| entry.role == Some(Role::Owner)));
         seen.extend(entries.iter().map(|entry| (entry.info.updated_at, entry.info.id)));
     }
     assert_eq!(seen, sessions);
-    let of_ben = store.sessions_of(ben, None, 4).await.expect("reads");
+    let of_ben = store.sessions_of(ben, None, None, 4).await.expect("reads");
     assert_eq!(of_ben.iter().map(|entry| entry.role).collect::<Vec<_>>(), [Some(Role::Viewer)]);
+}
+
+/// Whatever the case, in any script, and paged like the whole list.
+pub async fn sessions_are_found_by_their_title(store: &dyn Store) {
+    let ana = UserId(id());
+    for (n, title) in ["Budget 2027", "Äpfel und Birnen", "the BUDGET again", "plans"].into_iter().enumerate() {
+        let mut log = Log::unborn(store);
+        let mut commit = log.commit(&[(MAIN, "x")]);
+        commit.at = at(i64::try_from(n).expect("few"));
+        commit.directory = Some(log.info(title));
+        commit.members = vec![(ana, Some(Role::Owner))];
+        log.append(commit).await.expect("written");
+    }
+    let find = async |search: &str, page: Option<PageToken>, limit| {
+        let found = store.sessions_of(ana, Some(search.to_owned()), page, limit).await.expect("reads");
+        found.into_iter().map(|entry| entry.info).collect::<Vec<_>>()
+    };
+    let titles = |found: &[roundtable_protocol::model::SessionInfo]| {
+        found.iter().map(|info| info.title.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(&find("budget", None, 9).await), ["the BUDGET again", "Budget 2027"]);
+    assert_eq!(titles(&find("äPFEL", None, 9).await), ["Äpfel und Birnen"]);
+    assert_eq!(find("nothing", None, 9).await, []);
+    let first = find("budget", None, 1).await;
+    let page = PageToken { updated_at: first[0].updated_at, id: first[0].id };
+    assert_eq!(titles(&find("budget", Some(page), 1).await), ["Budget 2027"]);
 }
 
 /// Membership is what the last commit about it said.
@@ -118,7 +144,7 @@ pub async fn members_come_and_go(store: &dyn Store) {
         commit.directory = directory.then(|| log.info("title"));
         commit.members = vec![(ana, role)];
         log.append(commit).await.expect("written");
-        roles.push(store.sessions_of(ana, None, 9).await.expect("reads").first().and_then(|entry| entry.role));
+        roles.push(store.sessions_of(ana, None, None, 9).await.expect("reads").first().and_then(|entry| entry.role));
     }
     assert_eq!(roles, [Some(Role::Viewer), Some(Role::Moderator), None, Some(Role::Collaborator)]);
 }

@@ -15,7 +15,8 @@ use crate::admit::{Position, admit};
 use crate::chain::{self, GENESIS, Hash, Kept, Salt, Walk};
 use crate::types::{
     AppendError, Appended, Birth, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent, OutboxRow,
-    PageToken, SessionHead, StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    PageToken, SessionHead, ShareCode, StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey,
+    ViewSnapshot,
 };
 
 /// Everything.
@@ -55,6 +56,7 @@ pub(super) struct Session {
     pub(super) views: HashMap<ViewKey, ViewSnapshot>,
     pub(super) read_marks: BTreeMap<(ParticipantId, Stream), Seq>,
     pub(super) documents: HashMap<Uuid, Vec<DocumentUpdate>>,
+    pub(super) code: ShareCode,
 }
 
 /// One event with what proves it.
@@ -97,6 +99,9 @@ impl State {
         }
         session.redact(&redactions);
         session.info = directory.or(session.info.take());
+        if session.info.as_ref().is_some_and(|info| info.state.is_ended()) {
+            session.code = ShareCode::Never;
+        }
         for (user, role) in members {
             match role {
                 Some(role) => session.members.insert(user, role),
@@ -194,9 +199,18 @@ impl State {
         due.into_iter().take(limit).map(|(_, id)| id).collect()
     }
 
-    pub(super) fn sessions_of(&self, user: UserId, page: Option<PageToken>, limit: usize) -> Vec<DirectoryEntry> {
+    pub(super) fn sessions_of(
+        &self,
+        user: UserId,
+        search: Option<&str>,
+        page: Option<PageToken>,
+        limit: usize,
+    ) -> Vec<DirectoryEntry> {
         let mine = self.sessions.values().filter_map(|session| session.entry(Some(*session.members.get(&user)?)));
         let place = |info: &SessionInfo| (info.updated_at, info.id);
+        let wanted =
+            |entry: &DirectoryEntry| search.is_none_or(|search| crate::title_matches(&entry.info.title, search));
+        let mine = mine.filter(wanted);
         let mut entries: Vec<_> =
             mine.filter(|entry| page.is_none_or(|page| place(&entry.info) < (page.updated_at, page.id))).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(place(&entry.info)));
@@ -211,7 +225,7 @@ impl State {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let is_open = |session: &&Session| session.info.as_ref().is_some_and(|info| info.state.is_open());
+        let is_open = |session: &&Session| session.is_open();
         Totals {
             sessions: self.sessions.len() as u64,
             active_sessions: self.sessions.values().filter(is_open).count() as u64,
@@ -238,6 +252,38 @@ impl State {
             self.raise_rights_epoch(project);
         }
         Some(link)
+    }
+
+    pub(super) fn put_share_code(&mut self, session: SessionId, code: String, replace: bool) -> bool {
+        let new = ShareCode::On(code);
+        let taken = self.sessions.values().any(|other| other.code == new);
+        let Some(session) = self.sessions.get_mut(&session) else { return false };
+        if taken || !session.is_open() || !replace && session.code != ShareCode::Never {
+            return false;
+        }
+        session.code = new;
+        let project = session.project;
+        if replace {
+            self.raise_rights_epoch(project);
+        }
+        true
+    }
+
+    pub(super) fn end_share_code(&mut self, session: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(&session) else { return false };
+        if !matches!(session.code, ShareCode::On(_)) {
+            return false;
+        }
+        session.code = ShareCode::Off;
+        let project = session.project;
+        self.raise_rights_epoch(project);
+        true
+    }
+
+    pub(super) fn session_by_code(&self, code: String) -> Option<SessionId> {
+        let code = ShareCode::On(code);
+        let mut open = self.sessions.iter().filter(|(_, session)| session.is_open());
+        open.find(|(_, session)| session.code == code).map(|(id, _)| *id)
     }
 
     pub(super) fn rights_epoch(&self, project: ProjectId) -> u64 {
@@ -270,7 +316,12 @@ impl Session {
             views: HashMap::new(),
             read_marks: BTreeMap::new(),
             documents: HashMap::new(),
+            code: ShareCode::Never,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| info.state.is_open())
     }
 
     fn push(&mut self, event: NewEvent, salt: Salt) {

@@ -11,8 +11,8 @@ use super::value::{int, limit, micros, role, stream, time, time_if_any, uint, uu
 use super::{blob, tables};
 use crate::chain::{Hash, Kept, Salt, Walk};
 use crate::types::{
-    DirectoryEntry, DocumentUpdate, Found, Link, Login, NewOutboxRow, OutboxRow, PageToken, SessionHead, StateSnapshot,
-    StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    DirectoryEntry, DocumentUpdate, Found, Link, Login, NewOutboxRow, OutboxRow, PageToken, SessionHead, ShareCode,
+    StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// How many events one step of a verification reads, so that no reading lasts long. Unit: events.
@@ -268,18 +268,43 @@ pub(super) fn session(conn: &Connection, session: SessionId) -> Result<Option<Di
 pub(super) fn sessions_of(
     conn: &Connection,
     user: UserId,
+    search: Option<&str>,
     page: Option<PageToken>,
     count: usize,
 ) -> Result<Vec<DirectoryEntry>> {
     let mut statement = conn.prepare_cached(
         "SELECT s.updated_at, s.event_count, b.bytes, m.role
          FROM members m JOIN sessions s ON s.id = m.session JOIN blobs b ON b.id = s.info
-         WHERE m.user = ?1 AND (s.updated_at, s.uuid) < (?2, ?3) ORDER BY s.updated_at DESC, s.uuid DESC LIMIT ?4",
+         WHERE m.user = ?1 AND (s.updated_at, s.uuid) < (?2, ?3) ORDER BY s.updated_at DESC, s.uuid DESC",
     )?;
     // Without a page token: after everything that there can be.
     let (at, id) = page.map_or((i64::MAX, Uuid::max()), |page| (micros(page.updated_at), page.id.0));
     let read = |row: &Row<'_>| entry(row, Some(role(row, 3)?));
-    statement.query_map((user.0.as_bytes(), at, id.as_bytes(), limit(count)), read)?.collect()
+    let rows = statement.query_map((user.0.as_bytes(), at, id.as_bytes()), read)?;
+    // Titles are inside the entries, so those that are searched for are found here; rows beyond the last are not read.
+    let wanted = |entry: &Result<DirectoryEntry>| match (entry, search) {
+        (Ok(entry), Some(search)) => crate::title_matches(&entry.info.title, search),
+        _ => true,
+    };
+    rows.filter(wanted).take(count).collect()
+}
+
+pub(super) fn share_code(conn: &Connection, session: SessionId) -> Result<ShareCode> {
+    let mut statement =
+        conn.prepare_cached("SELECT c.code FROM codes c JOIN sessions s ON s.id = c.session WHERE s.uuid = ?1")?;
+    let code: Option<Option<String>> = statement.query_row([session.0.as_bytes()], |row| row.get(0)).optional()?;
+    Ok(match code {
+        None => ShareCode::Never,
+        Some(None) => ShareCode::Off,
+        Some(Some(code)) => ShareCode::On(code),
+    })
+}
+
+pub(super) fn session_by_code(conn: &Connection, code: &str) -> Result<Option<SessionId>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT s.uuid FROM codes c JOIN sessions s ON s.id = c.session WHERE c.code = ?1 AND s.is_open",
+    )?;
+    statement.query_row([code], |row| uuid(row, 0).map(SessionId)).optional()
 }
 
 pub(super) fn totals(conn: &Connection) -> Result<Totals> {
@@ -293,9 +318,12 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals> {
 }
 
 pub(super) fn user(conn: &Connection, id: UserId) -> Result<Option<User>> {
-    let mut statement = conn.prepare_cached("SELECT display_name, guest, created_at FROM users WHERE id = ?1")?;
-    let read =
-        |row: &Row<'_>| Ok(User { id, display_name: row.get(0)?, guest: row.get(1)?, created_at: time(row, 2)? });
+    let mut statement =
+        conn.prepare_cached("SELECT display_name, guest, created_at, colour FROM users WHERE id = ?1")?;
+    let read = |row: &Row<'_>| {
+        let (display_name, guest) = (row.get(0)?, row.get(1)?);
+        Ok(User { id, display_name, guest, created_at: time(row, 2)?, colour: row.get(3)? })
+    };
     statement.query_row([id.0.as_bytes()], read).optional()
 }
 

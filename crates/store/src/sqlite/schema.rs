@@ -17,7 +17,7 @@ use rusqlite::config::DbConfig;
 use super::OpenError;
 
 /// The steps from one schema version to the next, the first from nothing to version 1. Never edited, only added to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_spine.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001_spine.sql"), include_str!("schema/0002_room.sql")];
 
 /// Says in the file's header that it is Roundtable's ("RTbl").
 const APPLICATION_ID: i32 = 0x5254_626c;

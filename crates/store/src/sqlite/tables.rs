@@ -1,7 +1,7 @@
 //! Writes that are not commits, and the parts of commits that others share.
 
 use roundtable_protocol::model::SessionInfo;
-use roundtable_protocol::{LinkId, ParticipantId, Seq, SessionId, Stream, Timestamp};
+use roundtable_protocol::{LinkId, ParticipantId, Seq, SessionId, Stream, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Result};
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use super::value::{int, micros, role_number, uint};
 use super::writer::Tx;
 use super::{blob, read};
 use crate::chain::{GENESIS, Hash};
-use crate::types::{Link, Login, StateSnapshot, TokenHash, User, ViewKey, ViewSnapshot};
+use crate::types::{Link, Login, StateSnapshot, TokenHash, User, UserPatch, ViewKey, ViewSnapshot};
 
 /// Cuts the column into the hash of each stream.
 pub(super) fn split_tips(column: &[u8]) -> [Hash; 4] {
@@ -38,6 +38,9 @@ pub(super) fn put_info(conn: &Connection, session: i64, info: &SessionInfo) -> R
         blob,
         info.state.is_open(),
     ))?;
+    if info.state.is_ended() {
+        conn.prepare_cached("DELETE FROM codes WHERE session = ?1")?.execute([session])?;
+    }
     Ok(())
 }
 
@@ -116,9 +119,20 @@ pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<bool
 pub(super) fn put_user(tx: &Tx<'_>, user: &User) -> Result<bool> {
     let changed = tx
         .conn
-        .prepare_cached("INSERT OR IGNORE INTO users (id, display_name, guest, created_at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((user.id.0.as_bytes(), &user.display_name, user.guest, micros(user.created_at)))?;
+        .prepare_cached(
+            "INSERT OR IGNORE INTO users (id, display_name, guest, created_at, colour) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((user.id.0.as_bytes(), &user.display_name, user.guest, micros(user.created_at), user.colour))?;
     Ok(changed == 1)
+}
+
+pub(super) fn change_user(tx: &Tx<'_>, user: UserId, patch: &UserPatch) -> Result<Option<User>> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE users SET display_name = coalesce(?2, display_name), colour = coalesce(?3, colour) WHERE id = ?1",
+        )?
+        .execute((user.0.as_bytes(), &patch.display_name, patch.colour))?;
+    read::user(tx.conn, user)
 }
 
 pub(super) fn put_login(tx: &Tx<'_>, login: &Login) -> Result<()> {
@@ -186,6 +200,37 @@ pub(super) fn use_link(tx: &Tx<'_>, id: LinkId, at: Timestamp) -> Result<bool> {
         )?
         .execute((id.0.as_bytes(), micros(at)))?;
     Ok(used == 1)
+}
+
+/// Which sessions are open is known from the directory entry, written by the commit that changed it.
+pub(super) fn put_share_code(tx: &mut Tx<'_>, session: SessionId, code: &str, replace: bool) -> Result<bool> {
+    let Some(hot) = tx.hot(session)? else { return Ok(false) };
+    let mut may = tx.conn.prepare_cached(
+        "SELECT is_open AND NOT EXISTS (SELECT 1 FROM codes WHERE code = ?2)
+             AND (?3 OR NOT EXISTS (SELECT 1 FROM codes WHERE session = ?1))
+         FROM sessions WHERE id = ?1",
+    )?;
+    if !may.query_row((hot.row, code, replace), |row| row.get::<_, bool>(0))? {
+        return Ok(false);
+    }
+    tx.conn.prepare_cached("INSERT OR REPLACE INTO codes (session, code) VALUES (?1, ?2)")?.execute((hot.row, code))?;
+    if replace {
+        tx.raise_rights(Some(hot.project))?;
+    }
+    Ok(true)
+}
+
+pub(super) fn end_share_code(tx: &mut Tx<'_>, session: SessionId) -> Result<bool> {
+    let Some(hot) = tx.hot(session)? else { return Ok(false) };
+    let ended = tx
+        .conn
+        .prepare_cached("UPDATE codes SET code = NULL WHERE session = ?1 AND code IS NOT NULL")?
+        .execute([hot.row])?
+        == 1;
+    if ended {
+        tx.raise_rights(Some(hot.project))?;
+    }
+    Ok(ended)
 }
 
 pub(super) fn put_read_mark(
