@@ -311,7 +311,7 @@ impl Crowd {
             let (cpu, deliveries, started) = (process.cpu()?, self.tally.deliveries(), Instant::now());
             drop(self.tally.take_latencies());
             sleep(bench.options.measured(burst)).await;
-            let spent = process.cpu()?.since(&cpu) as f64 / 1e9;
+            let spent = (process.cpu()? - cpu) as f64 / 1e9;
             let delivered = (self.tally.deliveries() - deliveries) as f64;
             let (p50_ms, p99_ms) = self.tally.take_latencies().p50_p99_ms();
             anyhow::Ok(Figures {

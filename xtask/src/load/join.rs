@@ -43,7 +43,7 @@ pub async fn measure(bench: &Bench) -> Result<Figures> {
     for _ in 0..warm {
         warm_joins.push(join(&server, &owner, &session).await?);
     }
-    let warm_cpu_ms = server.process.cpu()?.since(&cpu) as f64 / 1e6 / warm as f64;
+    let warm_cpu_ms = (server.process.cpu()? - cpu) as f64 / 1e6 / warm as f64;
     let mut cold_joins = Vec::new();
     for _ in 0..cold {
         server = server.restart().await?;

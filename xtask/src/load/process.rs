@@ -15,6 +15,8 @@ use tokio::time::timeout;
 const START: Duration = Duration::from_secs(30);
 /// How long a server may take to end when asked to.
 const STOP: Duration = Duration::from_secs(30);
+/// In what part of a second Linux tells processor time to programs (USER_HZ), on every machine.
+const TICKS_PER_SECOND: u64 = 100;
 /// What every server prints before its address.
 const LISTENING: &str = "listening on http://";
 
@@ -59,26 +61,12 @@ impl Process {
         Ok(Self { child, pid, log: log.to_owned(), address, started })
     }
 
-    /// Returns how long the server's threads have been on a processor, as the kernel counts it. Unit: nanoseconds.
-    pub fn cpu(&self) -> Result<Cpu> {
-        let mut threads = Vec::new();
-        for entry in fs::read_dir(format!("/proc/{}/task", self.pid)).with_context(|| tail(&self.log))? {
-            let entry = entry?;
-            let id = entry.file_name().to_string_lossy().parse().unwrap_or(0);
-            // A thread may end between listing and reading.
-            let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
-            let on_cpu = text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-            threads.push((id, on_cpu));
-        }
-        Ok(Cpu { threads, whole: self.whole_cpu()? })
-    }
-
-    /// Returns the processor time of all threads, those that have ended too, in steps of 10 ms.
-    fn whole_cpu(&self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks * 10_000_000)
+    /// Returns how long the server has been on a processor, threads that have ended included. Unit: nanoseconds, in the
+    /// kernel's steps of 10 ms. (The finer figures of `task/*/schedstat` leave out a thread that began and ended between
+    /// two readings, and a crowd is written by such threads.)
+    pub fn cpu(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).with_context(|| tail(&self.log))?;
+        cpu_of(&text).context("the kernel does not say utime and stime")
     }
 
     /// Returns how much memory the server holds. Unit: bytes.
@@ -105,22 +93,13 @@ impl Process {
     }
 }
 
-/// The processor time of a server at one moment.
-pub struct Cpu {
-    threads: Vec<(u64, u64)>,
-    whole: u64,
-}
-
-impl Cpu {
-    /// Returns the time since `before`: exact while no thread has ended in between, else in steps of 10 ms.
-    pub fn since(&self, before: &Self) -> u64 {
-        let then = |id: u64| before.threads.iter().find(|(other, _)| *other == id).map_or(0, |(_, time)| *time);
-        let none_ended = before.threads.iter().all(|(id, _)| self.threads.iter().any(|(other, _)| other == id));
-        if none_ended {
-            return self.threads.iter().map(|(id, time)| time.saturating_sub(then(*id))).sum();
-        }
-        self.whole.saturating_sub(before.whole)
-    }
+/// Reads user and system time out of `/proc/PID/stat` (fields 14 and 15 of proc(5)). Unit: nanoseconds.
+fn cpu_of(stat: &str) -> Option<u64> {
+    // The program's name stands in brackets and may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some((ticks()? + ticks()?) * (1_000_000_000 / TICKS_PER_SECOND))
 }
 
 fn tail(log: &Path) -> String {
@@ -128,4 +107,29 @@ fn tail(log: &Path) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let last = lines[lines.len().saturating_sub(8)..].join("\n  ");
     if last.is_empty() { "the server logged nothing".into() } else { format!("the server's log ends:\n  {last}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_ended_count() {
+        let spin = || {
+            let until = Instant::now() + Duration::from_millis(60);
+            while Instant::now() < until {}
+        };
+        let read = || cpu_of(&fs::read_to_string("/proc/self/stat").expect("a file")).expect("figures");
+        let before = read();
+        let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(spin)).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert!(read() - before >= 50_000_000);
+    }
+
+    #[test]
+    fn a_program_may_have_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 8 0 100 0 0";
+        assert_eq!(cpu_of(stat), Some(3_000_000_000));
+        assert_eq!(cpu_of("7 (a) S 1"), None);
+    }
 }

@@ -146,7 +146,7 @@ impl Crowd {
             drop((state.acks.take(), state.deliveries.take()));
             sleep(bench.options.measured(false)).await;
             let seconds = started.elapsed().as_secs_f64();
-            let spent = server.process.cpu()?.since(&cpu) as f64 / 1e9;
+            let spent = (server.process.cpu()? - cpu) as f64 / 1e9;
             let delivered = (state.delivered.get() - delivered) as f64;
             anyhow::Ok(Figures {
                 messages_per_second: (state.acked.get() - acked) as f64 / seconds,
