@@ -10,10 +10,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use roundtable_protocol::frame::{Lagging, ServerFrame};
 use roundtable_protocol::{ConnectionId, Seq, SessionId, StreamSet};
 use tokio::sync::Notify;
@@ -27,16 +28,18 @@ pub const BACKLOG_BYTES: usize = 1024 * 1024;
 pub const BACKLOG_FRAMES: usize = 2_000;
 /// Most bytes that one `take` hands out, so that a write stays short.
 const TAKE_BYTES: usize = 256 * 1024;
-/// What waits is joined to one write up to this size; a larger frame goes alone. Unit: bytes.
+/// What waits goes in one write up to this size, but at least one frame. Unit: bytes.
 const JOIN_BYTES: usize = 16 * 1024;
+/// Most frames in one write.
+const JOIN_FRAMES: usize = 16;
 
 /// Where bytes go: a socket that is written without waiting.
 pub trait Wire: Send + Sync {
-    /// Writes as much as fits now.
+    /// Writes as much as fits now of one piece after the other.
     ///
     /// # Errors
     /// `WouldBlock` when nothing fits; anything else when the socket is gone.
-    fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize>;
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize>;
 }
 
 /// How far an outbox could be written out.
@@ -390,28 +393,58 @@ pub(crate) enum Refused {
 }
 
 impl Backlog {
-    /// Writes what waits until nothing does or the wire takes no more. Small frames are joined to one write.
+    /// Writes what waits until nothing does or the wire takes no more. Small frames go in one write: the bytes are
+    /// shared with other readers, so they are handed over where they are, not copied together.
     fn write_out(&mut self) -> WrittenOut {
         let Some(wire) = self.wire.clone() else { return WrittenOut::Blocked };
         if self.gone {
             return WrittenOut::Gone;
         }
         loop {
-            if self.rest.is_empty() {
+            if self.rest.is_empty() && self.queue.is_empty() {
                 // What is empty may still hold the memory of a whole history.
                 self.rest = Bytes::new();
-                match self.next_write() {
-                    Some(bytes) => self.rest = bytes,
-                    None => return WrittenOut::All,
-                }
+                return WrittenOut::All;
             }
-            match wire.try_write(&self.rest) {
+            match self.write_once(&*wire) {
                 Ok(0) => return self.lost(),
-                Ok(n) => self.rest.advance(n),
+                Ok(n) => self.written(n),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return WrittenOut::Blocked,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return self.lost(),
             }
+        }
+    }
+
+    /// Hands the rest of what was begun and the next frames to the wire.
+    fn write_once(&self, wire: &dyn Wire) -> std::io::Result<usize> {
+        let mut pieces = [IoSlice::new(&[]); JOIN_FRAMES];
+        let (mut used, mut bytes) = (0, 0);
+        let waiting = self.queue.iter().map(|frame| frame.framed(self.deflate).as_ref());
+        for piece in Some(self.rest.as_ref()).filter(|rest| !rest.is_empty()).into_iter().chain(waiting) {
+            if used == JOIN_FRAMES || (used > 0 && bytes + piece.len() > JOIN_BYTES) {
+                break;
+            }
+            pieces[used] = IoSlice::new(piece);
+            used += 1;
+            bytes += piece.len();
+        }
+        wire.try_write(&pieces[..used])
+    }
+
+    /// Takes what the wire has taken out of the queue; a frame that it took in part becomes the rest.
+    fn written(&mut self, mut n: usize) {
+        let of_rest = n.min(self.rest.len());
+        self.rest.advance(of_rest);
+        n -= of_rest;
+        while n > 0 {
+            let Some(frame) = self.queue.pop_front() else { break };
+            self.bytes -= frame.weight();
+            let whole = frame.framed(self.deflate);
+            if n < whole.len() {
+                self.rest = whole.slice(n..);
+            }
+            n = n.saturating_sub(whole.len());
         }
     }
 
@@ -422,23 +455,6 @@ impl Backlog {
         self.bytes = 0;
         self.rest = Bytes::new();
         WrittenOut::Gone
-    }
-
-    /// Takes the next bytes to write out of the queue: one frame, or several small ones joined.
-    fn next_write(&mut self) -> Option<Bytes> {
-        let first = self.queue.pop_front()?;
-        self.bytes -= first.weight();
-        let fits = |len: usize, next: Option<&Frame>| next.is_some_and(|f| len + f.weight() <= JOIN_BYTES);
-        if !fits(first.weight(), self.queue.front()) {
-            return Some(first.framed(self.deflate).clone());
-        }
-        let mut joined = BytesMut::from(first.framed(self.deflate).as_ref());
-        while fits(joined.len(), self.queue.front()) {
-            let Some(frame) = self.queue.pop_front() else { break };
-            self.bytes -= frame.weight();
-            joined.extend_from_slice(frame.framed(self.deflate));
-        }
-        Some(joined.freeze())
     }
 
     fn answered(&mut self, session: SessionId) {

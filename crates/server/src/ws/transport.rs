@@ -7,7 +7,7 @@
 //! Reading, masks, fragments, UTF-8, pings and limits are tungstenite's. What it wants to write (pongs, closes) is
 //! handed to the outbox as whole frames.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -145,8 +145,11 @@ fn broken(error: &WsError) -> Broken {
 struct Socket(Arc<TcpStream>);
 
 impl Wire for Socket {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+    fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [piece] => self.0.try_write(piece),
+            pieces => self.0.try_write_vectored(pieces),
+        }
     }
 }
 
