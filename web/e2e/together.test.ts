@@ -92,6 +92,8 @@ describe('two people and one assistant', () => {
 
   it('side chat stays among the people', async () => {
     const [ana, ben] = await two();
+    await ben.openTab('Side chat');
+    await ana.openTab('Side chat');
     await ben.page.getByLabel('Message to side chat').pressSequentially('ps');
     await ana.page.getByText('Ben is typing …').waitFor();
     await ben.whisper('between us');
@@ -127,7 +129,7 @@ describe('two people and one assistant', () => {
     await ana.isLive();
     expect(await ana.texts()).toEqual(['before the reload']);
     expect(await ana.page.getByLabel('Message', { exact: true }).inputValue()).toBe('half a thought');
-    await ana.page.getByRole('link', { name: 'To the first page' }).click();
+    await ana.page.goto(here.server.url);
     await ana.page.locator('.sessions a').first().click();
     await ana.isLive();
     expect(await ana.texts()).toEqual(['before the reload']);

@@ -10,3 +10,6 @@ const chosen = preferences.language;
 // Words that do not come leave the English ones.
 await speak(chosen && isLanguage(chosen) ? chosen : languageFor(navigator.languages)).catch(() => {});
 mount(App, { target });
+
+// Browsers offer it over HTTPS and on this machine only.
+if (import.meta.env.PROD && 'serviceWorker' in navigator) navigator.serviceWorker.register('/sw.js').catch(() => {});

@@ -65,14 +65,41 @@ export class Person {
     return this.page.locator('.connection').innerText();
   }
 
-  /** Makes a link with a role and returns its address. */
+  /** Opens Share, takes the link of a role, closes it again. Returns the link's address. */
   async share(role: 'collaborator' | 'viewer' = 'collaborator'): Promise<string> {
+    const share = await this.openShare();
+    const field = share.locator('[data-share-url]');
+    await eventually(() => field.inputValue()).toContain('/join#');
+    if (role !== 'collaborator') {
+      const before = await field.inputValue();
+      await share.getByLabel('Whoever opens the link').selectOption(role);
+      await eventually(() => field.inputValue()).not.toBe(before);
+    }
+    const address = await field.inputValue();
+    await this.page.keyboard.press('Escape');
+    await share.waitFor({ state: 'detached' });
+    return address;
+  }
+
+  /** Opens the Share dialog. Returns what is in it. */
+  async openShare(): Promise<Locator> {
+    await this.page.locator('header').getByRole('button', { name: 'Share', exact: true }).click();
     const share = this.page.locator('[data-name="share"]');
-    await share.getByLabel('Whoever opens the link').selectOption(role);
-    const before = await share.locator('[data-link]').count();
-    await share.getByRole('button', { name: 'Share' }).click();
-    await eventually(() => share.locator('[data-link]').count()).toBe(before + 1);
-    return share.locator('[data-share-url]').inputValue();
+    await share.waitFor();
+    return share;
+  }
+
+  /** Shows a tab of the right side, wherever this screen has it. */
+  async openTab(name: 'People' | 'Side chat'): Promise<void> {
+    const tab = this.page.getByRole('tab', { name });
+    if ((await tab.count()) === 0) await this.page.locator('header').getByRole('button', { name: 'Open the side chat' }).click();
+    await tab.click();
+  }
+
+  /** Chooses from the menu under the session's title. */
+  async chooseFromTitle(name: string): Promise<void> {
+    await this.page.locator('header h1 button').click();
+    await this.page.getByRole('menuitem', { name }).click();
   }
 
   /** Writes into the composer and presses Enter. */
@@ -83,6 +110,7 @@ export class Person {
   }
 
   async whisper(text: string): Promise<void> {
+    await this.openTab('Side chat');
     await this.page.getByLabel('Message to side chat').fill(text);
     await this.page.getByLabel('Message to side chat').press('Enter');
   }

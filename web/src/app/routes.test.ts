@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { routeOf, tokenOfPasted } from './routes';
+import { isCode, routeOf, tokenOfPasted } from './routes';
 
 const ID = '01900000-0000-7000-8000-000000000001';
 
@@ -20,5 +20,12 @@ describe('addresses', () => {
     expect(tokenOfPasted('#%E0%A4%A')).toBe('%E0%A4%A');
     expect(tokenOfPasted('http://127.0.0.1:8080/join')).toBe('');
     expect(tokenOfPasted('')).toBe('');
+  });
+
+  it('tell a code from a link', () => {
+    expect(isCode('ABC234')).toBe(true);
+    expect(isCode('abc234')).toBe(true);
+    expect(isCode('ABC23')).toBe(false);
+    expect(isCode('r7V3aXwqk0v1Zb2mJ9cQ4g')).toBe(false);
   });
 });

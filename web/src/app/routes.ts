@@ -34,6 +34,11 @@ export function tokenOfPasted(text: string): string {
   return /^[\w-]+$/.test(trimmed) ? trimmed : '';
 }
 
+/** Returns whether a token is a share code: six characters, where a link's secret has many more. */
+export function isCode(token: string): boolean {
+  return /^[A-Za-z0-9]{6}$/.test(token);
+}
+
 /** Goes to another screen of this page. */
 export function go(path: string, replace = false): void {
   if (replace) history.replaceState(null, '', path);

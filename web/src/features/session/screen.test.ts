@@ -1,4 +1,5 @@
 import { flushSync, mount, unmount } from 'svelte';
+import { desk } from '../../app/desk.svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Permission, ServerFrame, SessionEvent, Turn, View } from '../../session/protocol';
 import { HandSocket } from '../../testing/sockets';
@@ -60,7 +61,17 @@ let seq = 1;
 const text = (selector: string) => document.querySelector(selector)?.textContent?.replace(/\s+/g, ' ').trim();
 const texts = (selector: string) => [...document.querySelectorAll(selector)].map((e) => e.textContent?.trim());
 const button = (label: string) =>
-  [...document.querySelectorAll('button')].find((b) => b.textContent?.trim() === label) as HTMLButtonElement | undefined;
+  [...document.querySelectorAll('button')].findLast((b) => (b.getAttribute('aria-label') ?? b.textContent?.trim()) === label) as
+    | HTMLButtonElement
+    | undefined;
+
+/** Does what the palette offers under this name. */
+function deed(label: string) {
+  const found = desk.deeds.find((one) => one.label === label);
+  if (!found) throw new Error(`nothing is called ${label}`);
+  found.run();
+  flushSync();
+}
 
 function press(label: string) {
   const found = button(label);
@@ -129,7 +140,14 @@ describe('the session screen', () => {
     HandSocket.all.length = 0;
     seq = 1;
     vi.stubGlobal('WebSocket', Object.assign(HandSocket, { OPEN: 1 }));
-    vi.stubGlobal('fetch', () => Promise.resolve(new Response('{"items":[]}', { status: 200 })));
+    const bodies: [RegExp, unknown][] = [
+      [/\/assistants$/, { assistants: [], found: [], can_connect: false }],
+      [/\/sessions\?/, { items: [] }],
+    ];
+    vi.stubGlobal('fetch', (url: string) => {
+      const body = bodies.find(([path]) => path.test(url))?.[1];
+      return Promise.resolve(new Response(JSON.stringify(body ?? {}), { status: body ? 200 : 404 }));
+    });
   });
   afterEach(async () => {
     await unmount(screen);
@@ -208,13 +226,16 @@ describe('the session screen', () => {
     const select = document.querySelector('select[aria-label="Role of Ben"]') as HTMLSelectElement;
     select.value = 'viewer';
     select.dispatchEvent(new Event('change', { bubbles: true }));
-    press('Remove');
-    press('Yes, remove Ben');
+    press('Remove Ben');
+    expect(text('[role="dialog"]')).toContain('sees nothing of this session any more');
+    expect(HandSocket.last.sentOf('command')).toHaveLength(1);
+    press('Remove Ben');
     press('Mark as decision');
     press('Delete');
     press('Yes, delete for everybody');
-    press('End session');
-    press('Yes, end it');
+    deed('End session');
+    expect(text('[role="dialog"]')).toContain('Nobody can write in it any more');
+    press('End it');
     expect(HandSocket.last.sentOf('command').map((c) => [c.name, c.data])).toEqual([
       ['participant.change_role', { participant: BEN, role: 'viewer' }],
       ['participant.remove', { participant: BEN }],
@@ -241,7 +262,7 @@ describe('the session screen', () => {
     open(['session_view'], 'viewer');
     expect(document.querySelector('textarea')).toBeNull();
     expect(texts('.closed')[0]).toContain('You may read here.');
-    expect(button('End session')).toBeUndefined();
+    expect(desk.deeds.map((one) => one.label)).not.toContain('End session');
   });
 
   it('says that the session has ended, and that one was removed', () => {

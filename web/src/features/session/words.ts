@@ -1,37 +1,55 @@
 /** The state of things in words. */
 
+import { t } from '../../app/i18n';
 import type { AnswerView, SessionView } from '../../session/protocol';
 import type { SessionState } from '../../session/session';
 
+type Connection = Pick<SessionState, 'status' | 'live' | 'pending'>;
+
+/** Returns how many things wait for the connection. */
+export function unsentOf(state: Pick<SessionState, 'pending'>): number {
+  return state.pending.filter((p) => p.state === 'unsent').length;
+}
+
 /** Returns how the connection stands; `online` is what the browser believes. */
-export function connectionWords(state: Pick<SessionState, 'status' | 'live' | 'pending'>, online: boolean): string {
-  const waiting = state.pending.filter((p) => p.state === 'unsent').length;
-  const unsent = waiting > 0 ? `, ${waiting} unsent` : '';
+export function connectionWords(state: Connection, online: boolean): string {
+  const n = unsentOf(state);
+  const unsent = (words: string) => (n > 0 ? t('shell.with_unsent', { words, n }) : words);
   switch (state.status.is) {
     case 'ready':
-      return state.live ? 'live' : `catching up${unsent}`;
+      return state.live ? t('shell.live') : unsent(t('shell.catching_up'));
     case 'failed':
-      return `disconnected${unsent}`;
+      return unsent(t('shell.disconnected'));
     case 'closed':
-      return 'closed';
+      return t('shell.closed');
     case 'idle':
-      return 'connecting';
+      return t('shell.connecting');
     default:
-      return `${online ? 'reconnecting' : 'offline'}${unsent}`;
+      return unsent(online ? t('shell.reconnecting') : t('shell.offline'));
   }
+}
+
+/** Returns what a reader must know while the connection is away; empty: nothing. `wasLive`: it has been there before. */
+export function outageWords(state: Connection, online: boolean, wasLive: boolean): string {
+  const { is } = state.status;
+  if (state.live || is === 'ready' || is === 'failed' || is === 'closed' || is === 'idle') return '';
+  if (online && !wasLive) return '';
+  const n = unsentOf(state);
+  const what = online ? t('shell.banner_reconnecting') : t('shell.banner_offline');
+  return `${what} ${n > 0 ? t('shell.banner_unsent', { n }) : t('shell.banner_nothing')}`;
 }
 
 /** Returns why a connection that failed for good did so, and what to do. */
 export function failureWords(code: number): string {
   switch (code) {
     case 4401:
-      return 'You are not logged in any more. Open your link again, or begin at the first page.';
+      return t('shell.failed_login');
     case 4403:
-      return 'You may not connect to this server any more.';
+      return t('shell.failed_forbidden');
     case 4400:
-      return 'This page and the server do not understand each other. Load the page again.';
+      return t('shell.failed_version');
     default:
-      return `The server has ended the connection (code ${code}). Load the page again.`;
+      return t('shell.failed_other', { code: String(code) });
   }
 }
 
@@ -56,14 +74,14 @@ export function answerWords(answer: AnswerView, nameOf: (id: string) => string):
 export function stateWords(session: SessionView): string {
   switch (session.state) {
     case 'created':
-      return 'This session has not started yet.';
+      return t('shell.state_created');
     case 'paused':
-      return 'This session is paused: people may talk, the assistant waits.';
+      return t('shell.state_paused');
     case 'completed':
     case 'terminated':
-      return `This session has ended (${session.end_reason ?? 'ended'}). It can still be read.`;
+      return t('shell.state_ended', { reason: session.end_reason ?? t('shell.session_ended') });
     case 'failed':
-      return `This session has failed (${session.end_reason ?? 'no reason given'}). It can still be read.`;
+      return t('shell.state_failed', { reason: session.end_reason ?? t('shell.session_failed') });
     case 'active':
       return '';
   }
@@ -73,12 +91,24 @@ export function stateWords(session: SessionView): string {
 export function removedWords(reason: string): string {
   switch (reason) {
     case 'removed':
-      return 'You were removed from this session. An owner or moderator can let you in again.';
+      return t('shell.removed');
+    case 'left':
+      return t('shell.removed_left');
     case 'link_revoked':
-      return 'The link by which you came has been revoked. Ask for a new one.';
+      return t('shell.removed_link');
     case 'session_deleted':
-      return 'This session has been deleted.';
+      return t('shell.removed_deleted');
     default:
-      return 'You may not see this session any more. Ask an owner of it.';
+      return t('shell.removed_other');
   }
+}
+
+interface Fresh {
+  count: number;
+  mentions: number;
+}
+
+/** Returns what is unread, where the session says so. */
+export function unreadOf(state: SessionState): { main: Fresh; side: Fresh } | undefined {
+  return (state as SessionState & { unread?: { main: Fresh; side: Fresh } }).unread;
 }

@@ -1,0 +1,2 @@
+/** The tabs of the right side. */
+export type PanelName = 'people' | 'side';
