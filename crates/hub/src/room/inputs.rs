@@ -182,8 +182,9 @@ impl Room {
 
     pub(crate) async fn on_timer(&mut self) {
         let now = Instant::now();
-        self.fanout.flush_due(now);
+        // Text first: it takes the events that wait along, in one write.
         self.send_delta(now);
+        self.fanout.flush_due(now);
         let progress = self.live.as_mut().and_then(|live| live.progress(&self.shared.config, now));
         if let Some(progress) = progress.filter(|_| self.leaving.is_none()) {
             self.own_command(Subject::Driver, progress);
