@@ -24,7 +24,7 @@ use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
 use crate::outbox::{Outbox, Refused};
-use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint};
+use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint, founded_as};
 use crate::rooms::{HAND_ON, Handle, Shared, wake};
 use crate::turns::TurnWork;
 
@@ -117,11 +117,11 @@ impl SessionManager {
     pub async fn create(&self, key: Uuid, founding: Founding) -> Result<Created, Problem> {
         let owner = founding.owner;
         let session = founding.session;
+        let said = founded_as(&founding);
         for _ in 0..HAND_ON {
             if let Some(head) = self.shared.store.head(session).await.map_err(unavailable)? {
                 tracing::debug!(session.id = %session, rev = head.rev.0, "the session is there already");
-                let standing = self.standing(session, owner).await.map_err(|_| Problem::new(Code::KeyReused))?;
-                return Ok(Created { info: standing.info, duplicate: true });
+                return self.created_before(key, &founding, said).await;
             }
             let rights_epoch = self.shared.store.rights_epoch(founding.project).await.map_err(unavailable)?;
             let grant = Grant::nothing(0, rights_epoch);
@@ -129,7 +129,7 @@ impl SessionManager {
             let decision = Session::create(&cx, key, &founding)?;
             let mut state = Session::empty(session);
             decision.events.iter().for_each(|event| state.apply(event));
-            let commit = birth(&state, decision, key, 0, rights_epoch, state.last_at());
+            let commit = birth(&state, decision, key, said, rights_epoch, state.last_at());
             match self.shared.store.append(commit).await {
                 Ok(_) => return Ok(Created { info: state.info(), duplicate: false }),
                 Err(
@@ -143,6 +143,16 @@ impl SessionManager {
             }
         }
         Err(Problem::new(Code::Unavailable).retry_after_ms(1_000))
+    }
+
+    /// Answers a creation whose session is there already: its own if it is the same once more.
+    async fn created_before(&self, key: Uuid, founding: &Founding, said: u64) -> Result<Created, Problem> {
+        let reused = || Problem::new(Code::KeyReused);
+        let first = self.shared.store.find(founding.session, key.into()).await.map_err(unavailable)?;
+        // Before there was a fingerprint, 0 was stored.
+        first.and_then(|f| f.fingerprint).filter(|before| [0, said].contains(before)).ok_or_else(reused)?;
+        let standing = self.standing(founding.session, founding.owner).await.map_err(|_| reused())?;
+        Ok(Created { info: standing.info, duplicate: true })
     }
 
     /// Gives a command and waits until it is durable or refused.

@@ -35,7 +35,7 @@ use crate::rooms::Shared;
 use crate::turns::{LiveTurn, Said};
 use crate::views::Views;
 
-pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint};
+pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint, founded_as};
 pub(crate) use load::Loaded;
 
 /// What comes into a room.

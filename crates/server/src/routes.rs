@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
+use crate::idempotency::Key;
 use crate::problem::ApiError;
 use crate::state::App;
 use crate::{openapi, ws};
@@ -138,10 +138,11 @@ async fn give(
     manager: &SessionManager,
     session: SessionId,
     user: UserId,
-    key: Uuid,
+    key: Key,
     command: Command,
 ) -> Result<Receipt, Problem> {
-    let envelope = Envelope { key, stream: Stream::Main, seen: None, retry: false, command };
+    // The room remembers the last keys only; what the caller may have sent before is looked up in the log.
+    let envelope = Envelope { key: key.id, stream: Stream::Main, seen: None, retry: key.sent, command };
     manager.command(session, user, envelope).await
 }
 

@@ -117,13 +117,22 @@ async fn a_history_that_cannot_be_folded_is_read_only_and_hurts_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_second_create_with_the_same_session_answers_the_first() {
+async fn a_second_create_with_the_same_key_is_the_first_once_more_or_refused() {
     let manager = manager();
-    let (id, owner) = session(&manager).await;
-    let again = Founding { title: "Another".to_owned(), ..founding(id, owner) };
-    let stranger = founding(id, UserId(clock::new_key()));
-    let again = manager.create(clock::new_key(), again).await.expect("answered");
+    let (key, id, owner) = (clock::new_key(), SessionId(clock::new_key()), UserId(clock::new_key()));
+    let first = manager.create(key, founding(id, owner)).await.expect("created");
+    assert!(!first.duplicate);
+    let renamed = Founding { owner_name: "Anna".to_owned(), ..founding(id, owner) };
+    let again = manager.create(key, renamed).await.expect("answered");
     assert!(again.duplicate && again.info.title == "A test");
-    let refused = manager.create(clock::new_key(), stranger).await.map(|_| ()).map_err(|p| p.code);
-    assert_eq!(refused, Err(Code::KeyReused));
+    let others = [
+        (key, Founding { title: "Another".to_owned(), ..founding(id, owner) }),
+        (key, Founding { start: false, ..founding(id, owner) }),
+        (key, founding(id, UserId(clock::new_key()))),
+        (clock::new_key(), founding(id, owner)),
+    ];
+    for (key, other) in others {
+        let refused = manager.create(key, other).await.map(|_| ()).map_err(|p| p.code);
+        assert_eq!(refused, Err(Code::KeyReused));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use roundtable_access::Subject;
-use roundtable_core::{Caller, Context, Decision, Rejection, Session};
+use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session};
 use roundtable_protocol::command::{Envelope, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
@@ -112,6 +112,19 @@ pub(crate) fn fingerprint(user: UserId, envelope: &Envelope) -> u64 {
         .chain_update([envelope.stream as u8])
         .chain_update(said)
         .finalize();
+    first_8(&digest)
+}
+
+/// The same of a founding. Not part of it: what differs each time, and the owner's name, which may change meanwhile.
+pub(crate) fn founded_as(founding: &Founding) -> u64 {
+    let Founding { session, epoch: _, project, owner, owner_name: _, assistant: _, .. } = founding;
+    let Founding { title, kind, visibility, settings, description, tags, category, expires_at, start, .. } = founding;
+    let said = (title, kind, visibility, settings, description, tags, category, expires_at, start);
+    let said = serde_json::to_vec(&(session, project, owner, said)).expect("foundings serialise: no failing parts");
+    first_8(&Sha256::digest(said))
+}
+
+fn first_8(digest: &[u8]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     u64::from_be_bytes(first)

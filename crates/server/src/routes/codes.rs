@@ -38,13 +38,13 @@ pub struct CodeBody {
 /// Gives the session a new share code; the old one stops working.
 #[utoipa::path(post, path = "/api/v1/sessions/{session_id}/code", tag = "doors", params(("session_id" = SessionId, Path)),
     responses((status = 201, description = "The code", body = CodeBody)))]
-pub async fn create(State(app): State<App>, Here(standing): Here, Key(key): Key) -> Result<Response, ApiError> {
+pub async fn create(State(app): State<App>, Here(standing): Here, key: Key) -> Result<Response, ApiError> {
     if !standing.info.state.is_open() {
         return Err(Code::SessionNotActive.into());
     }
     let session = standing.info.id;
     for n in 0..DRAWS {
-        let share_code = drawn(&app.secret, session, key, n);
+        let share_code = drawn(&app.secret, session, key.id, n);
         // A repeated call draws the same code and finds it in place.
         let there = app.store.share_code(session).await? == ShareCode::On(share_code.clone());
         if there || app.store.put_share_code(session, share_code.clone(), true).await? {

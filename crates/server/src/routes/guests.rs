@@ -79,13 +79,18 @@ pub struct Me {
 pub async fn create(
     State(app): State<App>,
     Extension(arrival): Extension<Arrival>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<NewGuest>,
 ) -> Result<Response, ApiError> {
     let name = display_name(&body.display_name).map_err(Problem::from)?;
     app.rates.guest(arrival.address)?;
-    let user =
-        User { id: UserId::derive(key, 0), display_name: name, guest: false, created_at: clock::now(), colour: None };
+    let user = User {
+        id: UserId::derive(key.id, 0),
+        display_name: name,
+        guest: false,
+        created_at: clock::now(),
+        colour: None,
+    };
     if !app.store.put_user(user.clone()).await? {
         return Ok(created(LoginBody { user: replayed(&app, &user).await?, token: None }));
     }

@@ -12,7 +12,7 @@ use axum::extract::{Extension, State};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use roundtable_hub::{clock, display_name};
 use roundtable_protocol::command::ParticipantJoin;
-use roundtable_protocol::model::ParticipantKind;
+use roundtable_protocol::model::{Participant, ParticipantKind};
 use roundtable_protocol::{Code, Problem, Role, SessionId, UserId};
 use roundtable_store::{Link, User};
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub async fn join(
     State(app): State<App>,
     Visitor(visitor): Visitor,
     Extension(arrival): Extension<Arrival>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<JoinBody>,
 ) -> Result<Response, ApiError> {
     let door = match (&body.link, &body.code) {
@@ -96,20 +96,27 @@ pub async fn join(
     {
         return Ok(answer);
     }
+    let before = match &visitor {
+        None if key.sent => came_before(&app, door.session, key).await?,
+        _ => None,
+    };
     if let Some(link) = &door.link {
-        if !link.is_live(clock::now()) {
+        if before.is_none() && !link.is_live(clock::now()) {
             return Err(Code::LinkEnded.into());
         }
         check_password(&app, link, body.password, arrival.address).await?;
     }
     let name = name(body.display_name, visitor.as_deref())?;
+    if let Some(before) = before {
+        return before.again(door.session, &name);
+    }
     check_room(&app, &door).await?;
     let (user, guest) = match visitor {
         Some(known) => (known.user.clone(), None),
         None => {
             app.rates.guest(arrival.address)?;
             let user = User {
-                id: UserId::derive(key, 0),
+                id: guest_of(key),
                 display_name: name.clone(),
                 guest: true,
                 created_at: clock::now(),
@@ -133,10 +140,8 @@ pub async fn join(
         guest: user.guest,
         via: door.link.as_ref().map(|link| link.id),
     };
-    let participant = app.manager.join(door.session, key, wish).await.map_err(|problem| door.hidden(problem))?;
-    let participant = ParticipantBody::new(door.session, participant, None);
-    let mut answer =
-        JoinedBody { status: JoinStatus::Joined, session_id: door.session, participant, user: None, token: None };
+    let participant = app.manager.join(door.session, key.id, wish).await.map_err(|problem| door.hidden(problem))?;
+    let mut answer = JoinedBody::of(door.session, participant);
     let Some((shown, is_new)) = guest else { return Ok(axum::Json(answer).into_response()) };
     answer.user = Some(shown);
     if !is_new {
@@ -186,11 +191,46 @@ async fn find(app: &App, link: &str) -> Result<Link, ApiError> {
 }
 
 /// Whoever is in already comes in again by any link that ever led here, without using it up.
-async fn already_in(app: &App, session_id: SessionId, user: UserId) -> Option<Response> {
-    let standing = app.manager.standing(session_id, user).await.ok()?;
-    let participant = ParticipantBody::new(session_id, standing.participant?, None);
-    let answer = JoinedBody { status: JoinStatus::Joined, session_id, participant, user: None, token: None };
-    Some(axum::Json(answer).into_response())
+async fn already_in(app: &App, session: SessionId, user: UserId) -> Option<Response> {
+    let standing = app.manager.standing(session, user).await.ok()?;
+    Some(axum::Json(JoinedBody::of(session, standing.participant?)).into_response())
+}
+
+/// Returns whom an earlier call with the same key let in, before anything is counted again: whoever lost the answer
+/// repeats the call, and the link may be used up by the call that is repeated.
+async fn came_before(app: &App, session: SessionId, key: Key) -> Result<Option<Before>, ApiError> {
+    let Some(user) = app.store.user(guest_of(key)).await? else { return Ok(None) };
+    let standing = app.manager.standing(session, user.id).await.ok();
+    let participant = standing.and_then(|standing| standing.participant);
+    Ok(participant.map(|participant| Before { user, participant }))
+}
+
+fn guest_of(key: Key) -> UserId {
+    UserId::derive(key.id, 0)
+}
+
+/// Somebody whom an earlier call with the same key let in.
+struct Before {
+    user: User,
+    participant: Participant,
+}
+
+impl Before {
+    /// Answers as the earlier call did, without the token: a secret is shown once.
+    fn again(self, session: SessionId, name: &str) -> Result<Response, ApiError> {
+        if !self.user.guest || self.user.display_name != name {
+            return Err(Code::KeyReused.into());
+        }
+        let user = Some(UserBody::from(&self.user));
+        Ok(axum::Json(JoinedBody { user, ..JoinedBody::of(session, self.participant) }).into_response())
+    }
+}
+
+impl JoinedBody {
+    fn of(session: SessionId, participant: Participant) -> Self {
+        let participant = ParticipantBody::new(session, participant, None);
+        Self { status: JoinStatus::Joined, session_id: session, participant, user: None, token: None }
+    }
 }
 
 /// Looks into the directory before a use is counted, so that a full session does not use links up. What changes in

@@ -110,12 +110,12 @@ pub async fn create(
     Caller(known): Caller,
     Here(standing): Here,
     Extension(arrival): Extension<Arrival>,
-    Key(key): Key,
+    key: Key,
     JsonOrNothing(body): JsonOrNothing<NewLink>,
 ) -> Result<Response, ApiError> {
     let role = body.role.unwrap_or_else(|| usual_role(&standing));
     check(&standing, role, &body)?;
-    if standing.info.state.is_ended() {
+    if standing.info.state.is_ended() && !is_repeated(&app, &standing, key).await? {
         return Err(Code::SessionNotActive.into());
     }
     let token = Token::random::<16>();
@@ -124,7 +124,7 @@ pub async fn create(
         None => None,
     };
     let link = Link {
-        id: LinkId::derive(key, 0),
+        id: LinkId::derive(key.id, 0),
         token_hash: token.hash(),
         session: standing.info.id,
         role,
@@ -177,6 +177,12 @@ fn check(standing: &Standing, role: Role, body: &NewLink) -> Result<(), Problem>
         Some(n) if n > LONGEST_PASSWORD => wrong("/password", "has at most 200 characters"),
         _ => Ok(()),
     }
+}
+
+/// Returns whether an earlier call with the same key has made a link: such a call is answered even after the end.
+async fn is_repeated(app: &App, standing: &Standing, key: Key) -> Result<bool, ApiError> {
+    let links = if key.sent { app.store.links(standing.info.id).await? } else { Vec::new() };
+    Ok(links.iter().any(|link| link.id == LinkId::derive(key.id, 0)))
 }
 
 async fn made_before(app: &App, again: &Link) -> Result<Link, ApiError> {

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use roundtable_hub::clock;
 use roundtable_protocol::command::{Envelope, MessageEdit, MessagePost, MessageRedact};
 use roundtable_protocol::{Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
 use serde::Deserialize;
@@ -69,12 +68,13 @@ pub async fn post(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<NewMessage>,
 ) -> Result<Response, ApiError> {
     let NewMessage { text, stream, reply_to, mentions, ask, seen } = body;
     let command = Command::MessagePost(MessagePost { text, reply_to, mentions, ask });
-    let envelope = Envelope { key, stream: stream.unwrap_or(Stream::Main), seen, retry: false, command };
+    let stream = stream.unwrap_or(Stream::Main);
+    let envelope = Envelope { key: key.id, stream, seen, retry: key.sent, command };
     let receipt = app.manager.command(session, known.user.id, envelope).await?;
     let event = app.manager.event(session, known.user.id, receipt.id).await?;
     Ok(raw_json(StatusCode::CREATED, event))
@@ -88,7 +88,7 @@ pub async fn edit(
     State(app): State<App>,
     Caller(known): Caller,
     Path((session, message)): Path<(SessionId, MessageId)>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<MessageText>,
 ) -> Result<Response, ApiError> {
     let command = Command::MessageEdit(MessageEdit { message, text: body.text });
@@ -107,7 +107,7 @@ pub async fn redact(
     Path((session, message)): Path<(SessionId, MessageId)>,
 ) -> Result<StatusCode, ApiError> {
     let command = Command::MessageRedact(MessageRedact { message, reason: None });
-    give(&app.manager, session, known.user.id, clock::new_key(), command).await?;
+    give(&app.manager, session, known.user.id, Key::fresh(), command).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,12 +119,12 @@ pub async fn command(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<NewCommand>,
 ) -> Result<Response, ApiError> {
     let command = parse::command(&body.name, body.data)?;
-    let envelope =
-        Envelope { key, stream: body.stream.unwrap_or(Stream::Main), seen: body.seen, retry: false, command };
+    let stream = body.stream.unwrap_or(Stream::Main);
+    let envelope = Envelope { key: key.id, stream, seen: body.seen, retry: key.sent, command };
     let receipt = app.manager.command(session, known.user.id, envelope).await?;
     Ok(created(Accepted::from(receipt)))
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use roundtable_hub::clock;
 use roundtable_protocol::command::{ParticipantChangeRole, ParticipantLeave, ParticipantRemove};
 use roundtable_protocol::frame::{Person, PresenceStatus};
 use roundtable_protocol::model::{Membership, Participant};
@@ -12,6 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
+use crate::idempotency::Key;
 use crate::json::{Json, Path, Query};
 use crate::problem::ApiError;
 use crate::routes::{List, ListQuery, give};
@@ -95,7 +95,7 @@ pub async fn change(
     Json(body): Json<RoleBody>,
 ) -> Result<axum::Json<ParticipantBody>, ApiError> {
     let command = Command::ParticipantChangeRole(ParticipantChangeRole { participant, role: body.role });
-    give(&app.manager, session, known.user.id, clock::new_key(), command).await?;
+    give(&app.manager, session, known.user.id, Key::fresh(), command).await?;
     let (found, person) = find(&app, session, known.user.id, participant).await?;
     Ok(axum::Json(ParticipantBody::new(session, found, person.as_ref())))
 }
@@ -116,7 +116,7 @@ pub async fn remove(
     } else {
         Command::ParticipantRemove(ParticipantRemove { participant, reason: None })
     };
-    give(&app.manager, session, known.user.id, clock::new_key(), command).await?;
+    give(&app.manager, session, known.user.id, Key::fresh(), command).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

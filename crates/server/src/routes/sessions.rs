@@ -6,9 +6,7 @@ use axum::response::Response;
 use roundtable_hub::{Founding, clock};
 use roundtable_protocol::command::{SessionChangeDetails, SessionEnd, SessionRename, SessionStart};
 use roundtable_protocol::model::{SessionInfo, SessionKind, Settings, SettingsPatch, Visibility};
-use roundtable_protocol::{
-    Code, Command, DEFAULT_PROJECT, Epoch, EventId, Problem, Role, SessionId, Timestamp, UserId,
-};
+use roundtable_protocol::{Code, Command, DEFAULT_PROJECT, Epoch, Problem, Role, SessionId, Timestamp, UserId};
 use roundtable_store::PageToken;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -111,12 +109,12 @@ pub struct EndBody {
 pub async fn create(
     State(app): State<App>,
     Caller(known): Caller,
-    Key(key): Key,
+    key: Key,
     JsonOrNothing(body): JsonOrNothing<NewSession>,
 ) -> Result<Response, ApiError> {
     let usual = Settings { assistant: app.usual_assistant().to_owned(), ..Settings::default() };
     let founding = Founding {
-        session: SessionId::derive(key, 0),
+        session: SessionId::derive(key.id, 0),
         epoch: Epoch::from_random(clock::random()),
         project: DEFAULT_PROJECT,
         owner: known.user.id,
@@ -132,7 +130,7 @@ pub async fn create(
         start: body.start,
         assistant: Some((ASSISTANT, ASSISTANT_NAME.to_owned())),
     };
-    let made = app.manager.create(key, founding).await?;
+    let made = app.manager.create(key.id, founding).await?;
     let share_code = if made.info.state.is_open() { codes::first(&app, made.info.id).await? } else { None };
     Ok(created(SessionBody { info: made.info, role: Some(Role::Owner), share_code }))
 }
@@ -177,7 +175,7 @@ pub async fn change(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
     Json(body): Json<SessionPatch>,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
     let settings = body.settings.filter(|patch| *patch != SettingsPatch::default());
@@ -193,7 +191,7 @@ pub async fn change(
         body.title.map(|title| Command::SessionRename(SessionRename { title })),
     ];
     for (n, command) in commands.into_iter().enumerate().filter_map(|(n, c)| Some((n as u64, c?))) {
-        match give(&app.manager, session, known.user.id, EventId::derive(key, n).0, command).await {
+        match give(&app.manager, session, known.user.id, key.part(n), command).await {
             Ok(_) => {}
             // What is so already is what was asked for.
             Err(problem) if problem.code == Code::AlreadyRecorded => {}
@@ -222,7 +220,7 @@ pub async fn start(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
     give(&app.manager, session, known.user.id, key, Command::SessionStart(SessionStart {})).await?;
     read(&app, session, known.user.id).await
@@ -235,7 +233,7 @@ pub async fn end(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
     JsonOrNothing(body): JsonOrNothing<EndBody>,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
     finish(&app, session, known.user.id, key, SessionEnd { terminate: false, reason: body.reason }).await
@@ -248,7 +246,7 @@ pub async fn terminate(
     State(app): State<App>,
     Caller(known): Caller,
     Path(session): Path<SessionId>,
-    Key(key): Key,
+    key: Key,
     JsonOrNothing(body): JsonOrNothing<EndBody>,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
     finish(&app, session, known.user.id, key, SessionEnd { terminate: true, reason: body.reason }).await
@@ -258,7 +256,7 @@ async fn finish(
     app: &App,
     session: SessionId,
     user: UserId,
-    key: Uuid,
+    key: Key,
     end: SessionEnd,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
     give(&app.manager, session, user, key, Command::SessionEnd(end)).await?;

@@ -50,6 +50,9 @@ async fn a_session_is_made_once() {
     let second = keyed(&ana, "/sessions", &key, json!({"title": "Plan"})).await.created();
     assert_eq!(first["id"], second["id"]);
     assert_eq!(ana.get("/sessions").await.ok()["items"].as_array().map(Vec::len), Some(1));
+    for other in [json!({"title": "Another"}), json!({}), json!({"title": "Plan", "start": false})] {
+        keyed(&ana, "/sessions", &key, other).await.problem("key_reused");
+    }
     let ben = server.person("Ben").await;
     keyed(&ben, "/sessions", &key, json!({"title": "Plan"})).await.problem("key_reused");
 }
@@ -77,6 +80,39 @@ async fn a_secret_is_shown_once() {
 }
 
 #[tokio::test]
+async fn a_call_is_repeated_after_the_end_and_a_restart_and_gets_its_first_answer() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let path = format!("/sessions/{session}");
+    let key = roundtable_hub::clock::new_key().to_string();
+    let post =
+        async |ana: &Person, text: &str| keyed(ana, &format!("{path}/messages"), &key, json!({"text": text})).await;
+    let link = async |ana: &Person| keyed(ana, &format!("{path}/links"), "link", json!({})).await.created();
+    let rename = async |ana: &Person, title: &str| {
+        let call = ana.call(Method::PATCH, &path).header("idempotency-key", "name").json(&json!({"title": title}));
+        Answer::of(call).await
+    };
+    let end = async |ana: &Person| keyed(ana, &format!("{path}/end"), "end", json!({"reason": "done"})).await.ok();
+    let said = post(&ana, "once").await.created();
+    let made = link(&ana).await;
+    rename(&ana, "Renamed").await.ok();
+    let ended = end(&ana).await;
+    let events = ana.events(&session, "main").await;
+
+    let server = TestServer::start_in(server.stop().await, &[]).await;
+    let ana = Person { base: server.base.clone(), ..ana };
+    assert_eq!(end(&ana).await, ended);
+    assert_eq!(post(&ana, "once").await.created(), said);
+    assert_eq!(link(&ana).await["id"], made["id"]);
+    assert_eq!(rename(&ana, "Renamed").await.ok()["title"], "Renamed");
+    post(&ana, "twice").await.problem("key_reused");
+    rename(&ana, "Again").await.problem("key_reused");
+    ana.post(&format!("{path}/messages"), json!({"text": "new"})).await.problem("session_not_active");
+    ana.post(&format!("{path}/links"), json!({})).await.problem("session_not_active");
+    assert_eq!(ana.events(&session, "main").await, events);
+}
+
+#[tokio::test]
 async fn a_guest_who_joins_twice_with_one_key_is_one_guest() {
     let server = TestServer::start().await;
     let (ana, session) = server.session().await;
@@ -89,4 +125,30 @@ async fn a_guest_who_joins_twice_with_one_key_is_one_guest() {
     assert_eq!(first["participant"]["id"], second["participant"]["id"]);
     assert!(second.get("token").is_none());
     assert_eq!(ana.events(&session, "main").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_repeated_join_does_not_use_its_link_up_twice() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let uses = async || ana.get(&format!("/sessions/{session}/links")).await.ok()["items"][0]["uses"].clone();
+    let link = ana.link(&session, json!({"max_uses": 1, "password": "sesame"})).await;
+    let stranger = server.stranger();
+    let key = roundtable_hub::clock::new_key().to_string();
+    let body = json!({"link": link, "display_name": "Gus", "password": "sesame"});
+    let with = |field: &str, value: &str| {
+        let mut body = body.clone();
+        body[field] = json!(value);
+        body
+    };
+    let first = keyed(&stranger, "/join", &key, body.clone()).await.ok();
+    let second = keyed(&stranger, "/join", &key, body.clone()).await.ok();
+    assert_eq!((&first["participant"]["id"], &first["user"]), (&second["participant"]["id"], &second["user"]));
+    assert!(second.get("token").is_none(), "a secret is shown once");
+    keyed(&stranger, "/join", &key, with("display_name", "Eve")).await.problem("key_reused");
+    keyed(&stranger, "/join", &key, with("password", "guessed")).await.problem("link_password");
+    stranger.post("/join", body.clone()).await.problem("link_ended");
+    assert_eq!(uses().await, 1);
+    let other = roundtable_hub::clock::new_key().to_string();
+    keyed(&stranger, "/join", &other, body).await.problem("link_ended");
 }
