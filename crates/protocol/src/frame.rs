@@ -502,18 +502,16 @@ pub mod close {
     pub const GOING_AWAY: u16 = 1001;
     /// The frames cannot be read as this protocol. Final.
     pub const BAD_PROTOCOL: u16 = 4400;
-    /// Not logged in. Final.
+    /// Not logged in, or not any more. Final.
     pub const NOT_LOGGED_IN: u16 = 4401;
-    /// The login was taken away. Final.
-    pub const FORBIDDEN: u16 = 4403;
     /// No `hello` came in time. Final.
     pub const NO_HELLO: u16 = 4408;
     /// The frame was larger than allowed. Final.
     pub const FRAME_TOO_LARGE: u16 = 4413;
     /// Too many frames that could not be read, or far above the rate. Final.
     pub const TOO_MANY: u16 = 4429;
-    /// The reader did not keep up or did not answer; come back and resume.
-    pub const TOO_SLOW: u16 = 4508;
-    /// Too many connections; come back later.
+    /// The server cannot look the login up just now; come back later.
     pub const TRY_LATER: u16 = 4503;
+    /// The reader did not take in time what was written; come back and resume.
+    pub const TOO_SLOW: u16 = 4508;
 }

@@ -1,11 +1,13 @@
 //! Who asks: tokens, cookies, logins at hand.
 //!
 //! Owns: making and finding logins, the guard before every route. Must not know: roles. Invariants: a token is stored
-//! only as its hash and is never logged; a login that was ended is ended for every open connection at once.
+//! only as its hash and is never logged; a login that ended, by its owner or by its time, has ended for every open
+//! connection at once.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use roundtable_hub::{Standing, clock};
 use roundtable_protocol::{Code, Permission, Problem, SessionId, Timestamp};
 use roundtable_store::{Login, Store, StoreError, TokenHash, User};
 use sha2::{Digest, Sha256};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::lock;
 use crate::origin::{Arrival, is_safe};
@@ -35,6 +37,8 @@ const LOGIN_DAYS: i64 = 90;
 const CACHED: usize = 8192;
 /// How long a cached login is believed without asking the store.
 const BELIEVED: Duration = Duration::from_secs(60);
+/// How often an open connection compares the end of its login with the clock.
+const CLOCK_MAY_BE_SET: Duration = Duration::from_secs(3600);
 /// The cookie over plain HTTP.
 const COOKIE_PLAIN: &str = "roundtable";
 /// The cookie over HTTPS; browsers keep others from setting it.
@@ -179,9 +183,11 @@ impl Logins {
             *count += 1;
             token.clone()
         };
-        let watch = Watch { logins: Arc::clone(self), hash, ended };
+        let mut watch = Watch { logins: Arc::clone(self), hash, ended, expires_at: Timestamp::UNIX_EPOCH };
         // Looked up again after the watch stands: an end in between would have told nobody.
-        Ok(self.find(hash).await?.map(|_| watch))
+        let Some(known) = self.find(hash).await? else { return Ok(None) };
+        watch.expires_at = known.expires_at;
+        Ok(Some(watch))
     }
 }
 
@@ -221,12 +227,41 @@ pub struct Watch {
     logins: Arc<Logins>,
     hash: TokenHash,
     ended: CancellationToken,
+    expires_at: Timestamp,
 }
 
+/// How a login came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody ended it.
+    LoggedOut,
+    /// Its time is over.
+    Expired,
+}
+
+/// The end of a login, to be waited for.
+pub type Ending = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
 impl Watch {
-    /// Waits until the login is ended.
-    pub fn ended(&self) -> WaitForCancellationFutureOwned {
-        self.ended.clone().cancelled_owned()
+    /// Waits until the login ends.
+    pub fn ended(&self) -> Ending {
+        let (ended, expires_at) = (self.ended.clone(), self.expires_at);
+        Box::pin(async move {
+            tokio::select! {
+                () = ended.cancelled() => Ended::LoggedOut,
+                () = reached(expires_at) => Ended::Expired,
+            }
+        })
+    }
+}
+
+/// Waits until it is that late. Looks at the clock again and again, because it may be set while somebody waits.
+async fn reached(at: Timestamp) {
+    while let Ok(left) = Duration::try_from(at.duration_since(clock::now())) {
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(CLOCK_MAY_BE_SET)).await;
     }
 }
 

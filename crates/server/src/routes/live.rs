@@ -23,7 +23,7 @@ use serde::Deserialize;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use utoipa::IntoParams;
 
-use crate::auth::{Caller, Watch};
+use crate::auth::{Caller, Ending, Watch};
 use crate::json::{Path, Query};
 use crate::limits::OpenSocket;
 use crate::origin::Arrival;
@@ -69,7 +69,7 @@ pub async fn live(
         present: true,
     };
     let reader = Reader {
-        ended: Box::pin(watch.ended()),
+        ended: watch.ended(),
         closing: Box::pin(app.closing.clone().cancelled_owned()),
         outbox,
         app: app.clone(),
@@ -96,7 +96,7 @@ struct Reader {
     outbox: Arc<Outbox>,
     position: Position,
     frames: Vec<Frame>,
-    ended: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
+    ended: Ending,
     closing: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
     over: bool,
     _socket: OpenSocket,
@@ -165,7 +165,7 @@ async fn next(begun: Begun) -> Option<(Result<Bytes, Infallible>, Begun)> {
     tokio::select! {
         biased;
         () = reader.closing.as_mut() => reader.frames.push(Frame::encode(&shutdown::bye())),
-        () = reader.ended.as_mut() => return None,
+        _ = reader.ended.as_mut() => return None,
         open = reader.outbox.take(&mut reader.frames) => if !open { return None },
         () = tokio::time::sleep(KEEP_ALIVE) => out.extend_from_slice(b": still here\n\n"),
     }

@@ -20,7 +20,7 @@ use roundtable_protocol::{ClientFrame, Code, ConnectionId, Problem, ServerFrame,
 
 use tokio::net::TcpStream;
 
-use crate::auth::{Known, Token, Watch};
+use crate::auth::{Ended, Known, Token, Watch};
 use crate::limits::{Bucket, Rate};
 use crate::problem::store_problem;
 use crate::shutdown;
@@ -130,6 +130,9 @@ const BAD_PROTOCOL: End = End { code: close::BAD_PROTOCOL, reason: "not this pro
 const NO_HELLO: End = End { code: close::NO_HELLO, reason: "no hello in time" };
 const NOT_LOGGED_IN: End = End { code: close::NOT_LOGGED_IN, reason: "not logged in" };
 const LOGGED_OUT: End = End { code: close::NOT_LOGGED_IN, reason: "logged out" };
+const LOGIN_EXPIRED: End = End { code: close::NOT_LOGGED_IN, reason: "the login's time is over" };
+const STORE_AWAY: End = End { code: close::TRY_LATER, reason: "the store cannot be reached" };
+const TOO_SLOW: End = End { code: close::TOO_SLOW, reason: "what was written was not taken in time" };
 const GOING_AWAY: End = End { code: close::GOING_AWAY, reason: "shutting down" };
 
 impl Connection {
@@ -170,12 +173,12 @@ impl Connection {
         let known = match known(&self.app, &hello, visitor).await {
             Ok(Some(known)) => known,
             Ok(None) => return Err(Some(self.refused(Code::NotLoggedIn.into(), NOT_LOGGED_IN))),
-            Err(problem) => return Err(Some(self.refused(problem, GOING_AWAY))),
+            Err(problem) => return Err(Some(self.refused(problem, STORE_AWAY))),
         };
         let watch = match self.app.logins.watch(known.token_hash).await {
             Ok(Some(watch)) => watch,
             Ok(None) => return Err(Some(self.refused(Code::LoginExpired.into(), NOT_LOGGED_IN))),
-            Err(error) => return Err(Some(self.refused(store_problem(&error), GOING_AWAY))),
+            Err(error) => return Err(Some(self.refused(store_problem(&error), STORE_AWAY))),
         };
         if hello.features.iter().any(|feature| feature == "deflate") {
             self.outbox.compress();
@@ -224,7 +227,7 @@ impl Connection {
         let outbox = Arc::clone(&self.outbox);
         let closing = self.app.closing.clone();
         let mut closing = pin!(closing.cancelled());
-        let mut logged_out = pin!(login.watch.ended());
+        let mut ending = login.watch.ended();
         loop {
             let step = tokio::select! {
                 biased;
@@ -232,9 +235,13 @@ impl Connection {
                     self.push(shutdown::bye());
                     Step::End(GOING_AWAY)
                 }
-                () = logged_out.as_mut() => {
-                    self.push(ServerFrame::Bye(Bye { code: "logged_out".to_owned(), retry_after_ms: 0 }));
-                    Step::End(LOGGED_OUT)
+                ended = ending.as_mut() => {
+                    let (code, end) = match ended {
+                        Ended::LoggedOut => ("logged_out", LOGGED_OUT),
+                        Ended::Expired => ("login_expired", LOGIN_EXPIRED),
+                    };
+                    self.bye(code);
+                    Step::End(end)
                 }
                 () = outbox.filled() => self.written().await,
                 incoming = self.transport.receive() => self.incoming(login.user, incoming).await,
@@ -255,8 +262,10 @@ impl Connection {
             Ok(Ok(())) => Step::On,
             Ok(Err(_)) => Step::Gone,
             Err(_) => {
-                tracing::debug!(connection.id = %self.outbox.id(), "a reader did not take what was written; it is cut");
-                Step::Gone
+                // What waits cannot be taken in any more; only the rest of the frame under way must stay whole.
+                while self.outbox.try_take(&mut Vec::new()) {}
+                self.bye("too_slow");
+                Step::End(TOO_SLOW)
             }
         }
     }
@@ -373,6 +382,10 @@ impl Connection {
         end
     }
 
+    fn bye(&self, code: &str) {
+        self.push(ServerFrame::Bye(Bye { code: code.to_owned(), retry_after_ms: 0 }));
+    }
+
     fn error(&self, re: Option<u64>, session_id: Option<SessionId>, problem: Problem) {
         self.push(ServerFrame::Error(ErrorFrame { re, session_id, problem }));
     }
@@ -387,10 +400,11 @@ impl Connection {
         let limit = self.app.settings.limits.write_timeout;
         let last_words = async {
             self.transport.close(end.code, end.reason).await?;
+            // Nothing follows a close; and whoever reads slowly would never come to it.
+            self.outbox.close();
             self.transport.write_all(&self.outbox).await
         };
         tokio::time::timeout(limit, last_words).await.map_err(|_| ())?.map_err(|_| ())?;
-        self.outbox.close();
         let answer = async {
             loop {
                 match self.transport.receive().await {

@@ -1,8 +1,11 @@
 //! The WebSocket with several people.
 
+use reqwest::Method;
+use roundtable_protocol::UserId;
+use roundtable_server::auth::Token;
 use serde_json::{Value, json};
 
-use crate::support::{Socket, TestServer};
+use crate::support::{Person, Socket, TestServer, soon};
 
 #[tokio::test]
 async fn two_people_see_each_other_write() {
@@ -119,6 +122,31 @@ async fn without_a_login_there_is_no_welcome() {
     let mut socket = Socket::dial(&server, &[]).await.expect("a socket");
     socket.send(json!({"type": "ping", "id": 1})).await;
     assert_eq!(socket.until("error").await["problem"]["code"], "not_logged_in", "hello comes first");
+}
+
+#[tokio::test]
+async fn a_login_ends_with_its_time_also_on_open_connections() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let token = Token::random::<32>();
+    let now = roundtable_hub::clock::now();
+    let login = roundtable_store::Login {
+        token_hash: token.hash(),
+        user: UserId(ana.user.parse().expect("an id")),
+        created_at: now,
+        expires_at: now + std::time::Duration::from_millis(1500),
+    };
+    server.server.app().store.put_login(login).await.expect("stored");
+    let short = Person { token: Some(token.expose().to_owned()), ..ana.clone() };
+    let mut socket = Socket::join(&server, &short, &session, &["main"]).await;
+    let live = short.call(Method::GET, &format!("/sessions/{session}/live")).send().await.expect("an answer");
+    assert_eq!(live.status(), 200);
+    let bye = socket.until("bye").await;
+    assert_eq!(bye["code"], "login_expired");
+    assert_eq!(socket.closed().await, Some(4401));
+    soon("the end of the events", live.bytes()).await.expect("it ends as it should");
+    short.get("/me").await.problem("login_expired");
+    ana.get("/me").await.ok();
 }
 
 #[tokio::test]
