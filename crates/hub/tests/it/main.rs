@@ -10,4 +10,4 @@ mod turns;
 
 /// The allocator of the server's binary, so that what is measured here holds there.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
