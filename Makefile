@@ -7,6 +7,7 @@ LISTEN = 127.0.0.1:8080
 DATA = ./data
 SOAK_SEEDS = 100000
 SOAK_ROUNDS = 200
+SOAK_CASES = 100000
 
 STEP = @tools/step
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -20,7 +21,7 @@ help:
 	@echo 'make test   check format, lints, tidy; run Rust, page and browser tests'
 	@echo 'make bench  measure the promises beside socket.io and Bun'
 	@echo 'make dev    debug server and page that reloads while you edit'
-	@echo 'make soak   long runs: many simulation seeds, many kill rounds'
+	@echo 'make soak   long runs: simulation seeds, laws, rubbish, kills, bad days'
 	@echo 'make clean  remove what was built (not the data)'
 	@echo 'Settings: make run LISTEN=127.0.0.1:9000 DATA=/path/to/data'
 
@@ -84,7 +85,10 @@ soak: page
 	@tools/need rust
 	$(STEP) 'release builds' cargo build --release --locked --package roundtable-server --package xtask
 	$(STEP) 'simulation' $(TARGET)/release/xtask sim --seeds $(SOAK_SEEDS)
+	$(STEP) 'laws' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it laws
+	$(STEP) 'rubbish' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-server --test it rubbish
 	$(STEP) 'kill' $(TARGET)/release/xtask kill --rounds $(SOAK_ROUNDS)
+	$(STEP) 'bad days' $(TARGET)/release/xtask kill --bad-days
 
 clean:
 	@echo 'Removing target, web/dist and web/node_modules; the data stays.'

@@ -13,6 +13,7 @@ mod kill;
 mod limits;
 mod logs;
 mod rest;
+mod rubbish;
 mod shutdown;
 mod sockets;
 mod support;
