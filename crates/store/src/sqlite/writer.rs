@@ -98,8 +98,7 @@ where
 /// there.
 pub(super) fn start(conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let (sender, queue) = mpsc::channel(QUEUE);
-    let erasures = Some(Erasures::new());
-    let mut writer = Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures };
+    let mut writer = Writer::new(conn, queue, Some(Erasures::new()));
     writer.erase();
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
         writer.run();
@@ -117,6 +116,9 @@ struct Writer {
     /// The last group failed; keeps the log from repeating itself.
     is_failing: bool,
     erasures: Option<Erasures>,
+    /// What goes wrong at the next commits.
+    #[cfg(test)]
+    faults: std::collections::VecDeque<tests::Fault>,
 }
 
 /// Commits that erased something and the answers that wait until the log on the disk has forgotten it.
@@ -158,6 +160,19 @@ impl Failure {
 }
 
 impl Writer {
+    fn new(conn: Connection, queue: mpsc::Receiver<Job>, erasures: Option<Erasures>) -> Self {
+        Self {
+            conn,
+            queue,
+            caches: Caches::default(),
+            is_unclear: false,
+            is_failing: false,
+            erasures,
+            #[cfg(test)]
+            faults: std::collections::VecDeque::new(),
+        }
+    }
+
     fn run(mut self) {
         while let Some(first) = self.next() {
             let (group, compaction) = self.gather(first);
@@ -267,7 +282,7 @@ impl Writer {
                 }
             }
         }
-        execute(&self.conn, "COMMIT").map_err(|error| {
+        self.commit().map_err(|error| {
             self.roll_back();
             if is_certain(&error) {
                 return Failure::Clean(error);
@@ -276,6 +291,20 @@ impl Writer {
             Failure::Unclear(error)
         })?;
         Ok(done)
+    }
+
+    #[cfg(not(test))]
+    fn commit(&mut self) -> rusqlite::Result<()> {
+        execute(&self.conn, "COMMIT")
+    }
+
+    /// Commits, unless the test has planned that the disk fails.
+    #[cfg(test)]
+    fn commit(&mut self) -> rusqlite::Result<()> {
+        match self.faults.pop_front() {
+            Some(fault) => Err(tests::failed_sync(&self.conn, fault)),
+            None => execute(&self.conn, "COMMIT"),
+        }
     }
 
     fn roll_back(&mut self) {
@@ -406,16 +435,87 @@ fn disk_fault() -> rusqlite::Error {
 
 #[cfg(test)]
 mod tests {
+    use roundtable_protocol::{Rev, Stream};
     use rusqlite::ffi;
 
     use super::*;
+    use crate::MemoryStore;
+    use crate::contract::Log;
+    use crate::types::Commit;
 
     /// A writer that is not running, on a database in memory.
     fn writer() -> Writer {
         let mut conn = Connection::open_in_memory().expect("memory");
         super::super::schema::prepare_writer(&mut conn, None).expect("prepares");
         let (_, queue) = mpsc::channel(1);
-        Writer { conn, queue, caches: Caches::default(), is_unclear: false, is_failing: false, erasures: None }
+        Writer::new(conn, queue, None)
+    }
+
+    /// How the disk fails when a commit is to be synced.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) enum Fault {
+        /// Once.
+        Once,
+        /// From then on, until it is repaired: the fence cannot be written either.
+        Lasting,
+    }
+
+    /// Does not commit, and says what SQLite says when the sync of a commit fails.
+    pub(super) fn failed_sync(conn: &Connection, fault: Fault) -> rusqlite::Error {
+        if matches!(fault, Fault::Lasting) {
+            conn.pragma_update(None, "query_only", "ON").expect("set");
+        }
+        rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None)
+    }
+
+    fn repair(writer: &Writer) {
+        writer.conn.pragma_update(None, "query_only", "OFF").expect("set");
+    }
+
+    /// Gives the writer a group of commits and returns their answers.
+    fn append(writer: &mut Writer, commits: Vec<Commit>) -> Vec<AppendAnswer> {
+        let job = |commit| {
+            let (reply, answer) = oneshot::channel();
+            (Job::Append(Box::new(Prepared::new(commit).expect("prepared")), reply), answer)
+        };
+        let (group, answers): (Vec<_>, Vec<_>) = commits.into_iter().map(job).unzip();
+        writer.write(group);
+        answers.into_iter().map(|mut answer| answer.try_recv().expect("answered")).collect()
+    }
+
+    #[test]
+    fn a_commit_whose_sync_fails_is_answered_unknown_until_a_fence_is_written() {
+        let (mut writer, elsewhere) = (writer(), MemoryStore::default());
+        let some = || Log::unborn(&elsewhere).commit(&[(Stream::Main, "a")]);
+        let commit = some();
+        writer.faults.push_back(Fault::Lasting);
+        let answers = append(&mut writer, vec![commit.clone()]);
+        assert!(matches!(&answers[..], [Err(AppendError::Unknown(_))]), "{answers:?}");
+        assert!(writer.is_unclear);
+        // Nothing is written on top of what may come back after a crash.
+        let answers = append(&mut writer, vec![some()]);
+        assert!(matches!(&answers[..], [Err(AppendError::Unavailable(_))]), "{answers:?}");
+        assert_eq!(fences(&writer), 0);
+
+        repair(&writer);
+        let answers = append(&mut writer, vec![commit]);
+        assert_eq!(answers, [Ok(Appended { rev: Rev(1) })], "it was not there, and now it is");
+        assert_eq!((writer.is_unclear, fences(&writer)), (false, 1));
+    }
+
+    #[test]
+    fn after_one_failed_sync_the_fence_makes_it_certain_and_each_is_tried_for_itself() {
+        let (mut writer, elsewhere) = (writer(), MemoryStore::default());
+        let commits = (0..3).map(|_| Log::unborn(&elsewhere).commit(&[(Stream::Main, "a")])).collect();
+        writer.faults.push_back(Fault::Once);
+        assert_eq!(append(&mut writer, commits), vec![Ok(Appended { rev: Rev(1) }); 3]);
+        assert_eq!((writer.is_unclear, fences(&writer)), (false, 1));
+        let alone = Log::unborn(&elsewhere).commit(&[(Stream::Main, "a")]);
+        writer.faults.push_back(Fault::Once);
+        let answers = append(&mut writer, vec![alone.clone()]);
+        assert!(matches!(&answers[..], [Err(AppendError::Unavailable(_))]), "{answers:?}");
+        assert_eq!(append(&mut writer, vec![alone]), [Ok(Appended { rev: Rev(1) })]);
+        assert_eq!(fences(&writer), 2);
     }
 
     fn fences(writer: &Writer) -> i64 {
