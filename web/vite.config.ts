@@ -22,8 +22,20 @@ const fontEarly: Plugin = {
   },
 };
 
-export default defineConfig({
-  plugins: [tailwindcss(), svelte(), fontEarly],
+/** `/stories` while developing: every screen in every state. */
+const storyPage: Plugin = {
+  name: 'story-page',
+  apply: 'serve',
+  configureServer: (dev) => {
+    dev.middlewares.use((request, _response, next) => {
+      if (request.url && /^\/stories(\?|$)/.test(request.url)) request.url = request.url.replace('/stories', '/stories.html');
+      next();
+    });
+  },
+};
+
+export default defineConfig(({ mode }) => ({
+  plugins: [tailwindcss(), svelte(), fontEarly, storyPage],
   // Under Vitest the browser's half of Svelte, else components cannot be mounted.
   resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
   build: {
@@ -34,6 +46,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     manifest: true,
+    // The story page is a build of its own, never part of what is served to people.
+    ...(mode === 'stories' ? { outDir: 'pictures/site', rollupOptions: { input: 'stories.html' } } : {}),
   },
   server: {
     proxy: {
@@ -45,4 +59,4 @@ export default defineConfig({
     environment: 'happy-dom',
     restoreMocks: true,
   },
-});
+}));

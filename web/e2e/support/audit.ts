@@ -1,0 +1,57 @@
+/** What is measured of a page: help for those who need it, sizes, movement. */
+
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+/** Fails on what axe calls serious or critical. */
+export async function audit(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+  const said = bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => n.html).join('\n')}`);
+  expect(said, page.url()).toEqual([]);
+}
+
+/** How much wider the page is than the screen. Unit: CSS pixels. */
+export const overhang = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** Returns what can be pressed inside `within` and is smaller than a finger (44 px), by name and size. */
+export function smallTargets(page: Page, within: string): Promise<string[]> {
+  return page.evaluate((selector) => {
+    const roots = [...document.querySelectorAll(selector)];
+    const all = roots.flatMap((root) => [...root.querySelectorAll<HTMLElement>('button, a[href], select, input, textarea, [role="tab"], [role="menuitem"]')]);
+    return all
+      .filter((one) => one.checkVisibility({ opacityProperty: false }) && !one.closest('[aria-hidden="true"]'))
+      .map((one) => {
+        // A field inside its label is pressed by pressing the label.
+        const box = (one.closest('label') ?? one).getBoundingClientRect();
+        return { name: one.getAttribute('aria-label') ?? one.textContent?.trim() ?? one.tagName, width: box.width, height: box.height };
+      })
+      .filter(({ width, height }) => width > 0 && (Math.round(width) < 44 || Math.round(height) < 44))
+      .map(({ name, width, height }) => `${name}: ${Math.round(width)} x ${Math.round(height)}`);
+  }, within);
+}
+
+/** Begins to add up how much things jump without a person's doing. */
+export function watchShifts(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const shifts: string[] = [];
+    Object.assign(globalThis, { shifts, shifted: 0 });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean; sources: { node: Node | null }[] })[]) {
+        if (entry.hadRecentInput) continue;
+        (globalThis as unknown as { shifted: number }).shifted += entry.value;
+        shifts.push(`${entry.value.toFixed(4)} ${entry.sources.map((s) => (s.node as HTMLElement | null)?.outerHTML?.slice(0, 120)).join(' | ')}`);
+      }
+    }).observe({ type: 'layout-shift', buffered: false });
+  });
+}
+
+/** Returns the sum since `watchShifts`, and what moved. */
+export function shifts(page: Page): Promise<{ sum: number; what: string[] }> {
+  return page.evaluate(() => {
+    const { shifted, shifts } = globalThis as unknown as { shifted: number; shifts: string[] };
+    return { sum: shifted, what: shifts };
+  });
+}

@@ -1,0 +1,154 @@
+// Takes pictures of every story, and of the real screens when there is a server: node scripts/pictures.js [STORY ...]
+// They lie in web/pictures, which git ignores; the two for the README in docs/pictures.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { extname, join, resolve } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const root = resolve(import.meta.dirname, '../..');
+const out = join(root, 'web/pictures');
+const site = join(out, 'site');
+const binary = process.env.ROUNDTABLE_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug/roundtable');
+const wanted = process.argv.slice(2);
+
+const sizes = {
+  wide: { viewport: { width: 1280, height: 800 } },
+  phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
+};
+const schemes = ['light', 'dark'];
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' };
+// What the server says too: a picture of a page that breaks its rules would be no picture of the page.
+const policy = "default-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'";
+
+/** Serves the story build; every address without a file is the story page. */
+function serve() {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
+    const file = extname(path) && existsSync(join(site, path)) ? join(site, path) : join(site, 'stories.html');
+    response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream');
+    response.setHeader('content-security-policy', policy);
+    response.end(readFileSync(file));
+  });
+  return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
+}
+
+const faults = [];
+const watch = (page, name) => {
+  page.on('pageerror', (error) => faults.push(`${name}: ${error}`));
+  page.on('console', (message) => {
+    if (/content security|refused to/i.test(message.text())) faults.push(`${name}: ${message.text()}`);
+  });
+};
+
+/** Ends what moves, so that two runs give the same picture. */
+async function settle(page) {
+  await page.evaluate(() => document.fonts.ready);
+  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.effect.getTiming().iterations === Infinity || one.finished.catch(() => {}))));
+}
+
+async function stories(browser) {
+  const server = await serve();
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  const index = await browser.newPage();
+  await index.goto(`${origin}/stories`);
+  await index.locator('li').first().waitFor();
+  const ids = (await index.locator('li').allInnerTexts()).map((text) => text.trim());
+  await index.close();
+  for (const [size, options] of Object.entries(sizes)) {
+    for (const colorScheme of schemes) {
+      const context = await browser.newContext({ ...options, colorScheme });
+      const page = await context.newPage();
+      for (const id of ids.filter((one) => wanted.length === 0 || wanted.includes(one))) {
+        const name = `${id}-${size}-${colorScheme}`;
+        page.removeAllListeners();
+        watch(page, name);
+        await page.goto(`${origin}/stories?story=${id}`);
+        const stands = await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 8000 }).then(
+          () => true,
+          () => false,
+        );
+        if (!stands) {
+          if (!/-menu|^people|^side|^sessions/.test(id)) faults.push(`${name}: did not stand`);
+          continue;
+        }
+        await page.waitForTimeout(400);
+        await settle(page);
+        await page.screenshot({ path: join(out, `${name}.png`), fullPage: id === 'components' });
+      }
+      await context.close();
+    }
+  }
+  server.close();
+}
+
+/** The real page on a real server, for the README. */
+async function real(browser) {
+  const data = mkdtempSync(join(tmpdir(), 'roundtable-pictures-'));
+  const child = spawn(binary, ['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'data')], { cwd: data, stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const origin = await new Promise((found, failed) => {
+      child.once('exit', () => failed(new Error('the server did not start')));
+      child.stdout.on('data', (text) => {
+        const address = /http:\/\/127\.0\.0\.1:\d+/.exec(String(text))?.[0];
+        if (address) found(address);
+      });
+    });
+    const arrive = async (name, size, colorScheme) => {
+      const context = await browser.newContext({ ...sizes[size], colorScheme });
+      const page = await context.newPage();
+      watch(page, name);
+      return page;
+    };
+    const say = async (page, text, to) => {
+      const select = page.getByLabel('To:');
+      if (await select.count()) await select.selectOption(to).catch(() => {});
+      await page.getByLabel('Message', { exact: true }).fill(text);
+      await page.getByLabel('Message', { exact: true }).press('Enter');
+    };
+    const ana = await arrive('Ana Lima', 'wide', 'light');
+    await ana.goto(origin);
+    await ana.getByLabel('Your name').fill('Ana Lima');
+    await ana.getByRole('button', { name: 'Start a session' }).click();
+    await ana.locator('.connection[data-live="true"]').waitFor();
+    await ana.locator('header').getByRole('button', { name: 'Share', exact: true }).click();
+    await ana.waitForFunction(() => document.querySelector('[data-share-url]')?.value.includes('/join#'));
+    const link = await ana.locator('[data-share-url]').inputValue();
+    await ana.keyboard.press('Escape');
+    const ben = await arrive('Ben Okafor', 'phone', 'dark');
+    await ben.goto(link);
+    await ben.getByLabel('Your name').fill('Ben Okafor');
+    await ben.getByRole('button', { name: 'Join', exact: true }).click();
+    await ben.locator('.connection[data-live="true"]').waitFor();
+    await say(ana, 'Good morning. We need a table for six, and we have until Friday.', 'everyone');
+    await say(ben, 'Let us ask how this works first.', 'everyone');
+    await say(ben, 'How does the queue work?', 'assistant');
+    await ana.locator('[data-answer="completed"]').first().waitFor();
+    await say(ana, '/demo long', 'assistant');
+    await ana.locator('[data-answer="streaming"]').waitFor();
+    await ana.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
+    await ben.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
+    mkdirSync(join(root, 'docs/pictures'), { recursive: true });
+    await ana.screenshot({ path: join(root, 'docs/pictures/session.png') });
+    await ben.screenshot({ path: join(root, 'docs/pictures/phone.png') });
+  } finally {
+    child.kill('SIGKILL');
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+await stories(browser);
+if (wanted.length === 0 || wanted.includes('real')) {
+  if (existsSync(binary)) await real(browser);
+  else console.log(`no server at ${binary}: no pictures for the README`);
+}
+await browser.close();
+if (faults.length > 0) {
+  console.error(faults.join('\n'));
+  process.exit(1);
+}

@@ -1,0 +1,102 @@
+/** Every screen in every state that this release has. */
+
+import type { DialogName } from '../app/desk.svelte';
+import { type Answer, ANA, asides, BEN, DMITRI, GUIDE, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+
+export interface Story {
+  id: string;
+  /** Where the page is. */
+  path: string;
+  stage?: Stage;
+  answers?: [RegExp, Answer][];
+  dialog?: DialogName;
+  /** What is done once the screen stands, one after the other; selectors of what is clicked. */
+  clicks?: string[];
+  /** Of phones, or of wide screens, only. */
+  only?: 'phone' | 'wide';
+  /** Somebody without a login. */
+  stranger?: boolean;
+}
+
+const session = `/s/${SESSION}`;
+const stranger: [RegExp, Answer][] = [[/GET \/me$/, { status: 401, problem: { code: 'not_logged_in', title: 'You are not logged in', detail: '' } }]];
+const problem = (status: number, code: string, title: string, detail: string) => ({ status, problem: { code, title, detail } });
+const crowd = [
+  ...people.slice(0, 3),
+  ...['Elif', 'Farid', 'Giulia', 'Hana', 'Ivo', 'Jun', 'Kemi', 'Leo'].map((name, i) =>
+    participant(`01900000-0000-7000-8000-0000000001${String(i).padStart(2, '0')}`, name, 'viewer', 4 + i),
+  ),
+  people[4]!,
+];
+const alone = view({ title: 'New session' }, [people[0]!, people[4]!]);
+const reader = { role: 'viewer' as const, can: ['session_view' as const] };
+
+export const stories: Story[] = [
+  { id: 'components', path: '/stories/components' },
+  { id: 'start', path: '/', answers: stranger },
+  { id: 'start-known', path: '/' },
+  { id: 'start-empty', path: '/', answers: [[/GET \/sessions\?/, { items: [] }]] },
+  { id: 'start-no-hosting', path: '/', answers: [[/GET \/me$/, { ...me, can_host: false }]] },
+  { id: 'start-problem', path: '/', answers: [[/GET \/me$/, problem(503, 'unavailable', 'The store cannot write now', 'Send again later; administrator: see the log.')]] },
+  { id: 'join', path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE', answers: stranger },
+  { id: 'join-code', path: '/join#K7MPQ3', answers: stranger },
+  { id: 'join-known', path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE' },
+  {
+    id: 'join-full',
+    path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE',
+    answers: [[/POST \/join$/, problem(409, 'session_full', 'The session is full', 'Ask its owner to raise max_participants, or wait until somebody leaves.')]],
+    clicks: ['button[type="submit"]'],
+  },
+  {
+    id: 'join-ended',
+    path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE',
+    answers: [[/POST \/join$/, problem(410, 'link_ended', 'That link has been revoked or has expired', 'Ask for a new link.')]],
+    clicks: ['button[type="submit"]'],
+  },
+  {
+    id: 'join-waiting',
+    path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE',
+    answers: [[/POST \/join$/, { status: 'waiting', session_id: SESSION }]],
+    clicks: ['button[type="submit"]'],
+  },
+  { id: 'join-no-link', path: '/join' },
+  { id: 'nowhere', path: '/nowhere' },
+  { id: 'logged-out', path: session, answers: stranger },
+  { id: 'session-new', path: session, stage: { view: alone, present: { [ANA]: 'active' } } },
+  { id: 'session-new-model', path: session, stage: { view: view({ title: 'New session', settings: { ...alone.session!.settings, assistant: 'llama' } }, alone.participants), present: { [ANA]: 'active' } } },
+  { id: 'session-talk', path: session, stage: { happenings: [...talk, ...asides] } },
+  { id: 'session-streaming', path: session, stage: { happenings: streaming, after: [{ type: 'ephemeral', session_id: SESSION, stream: 'main', lane: 'typing', items: [{ participant_id: BEN, data: { n: 1 } }] }] } },
+  { id: 'session-loading', path: session, stage: { socket: 'silent' } },
+  { id: 'session-reader', path: session, stage: { ...reader, happenings: talk } },
+  { id: 'session-crowd', path: session, stage: { view: view({}, crowd), happenings: talk, present: Object.fromEntries(crowd.map((p) => [p.id, 'active'])) } },
+  { id: 'session-reconnecting', path: session, stage: { happenings: talk, socket: 'breaks' } },
+  { id: 'session-refused', path: session, stage: { socket: 4401 } },
+  { id: 'session-old-page', path: session, stage: { socket: 4400 } },
+  { id: 'session-denied', path: session, stage: { denied: true } },
+  { id: 'session-paused', path: session, stage: { view: view({ state: 'paused' }), happenings: talk } },
+  { id: 'session-not-recorded', path: session, stage: { view: view({ settings: { ...view().session!.settings, recording: false } }), happenings: talk } },
+  { id: 'session-ended', path: session, stage: { happenings: [...talk, { kind: 'session.ended', data: { state: 'completed', reason: 'ended' } }] } },
+  { id: 'session-failed', path: session, stage: { view: view({ state: 'failed', end_reason: 'storage' }), happenings: talk } },
+  { id: 'session-removed', path: session, stage: { after: [{ type: 'access', session_id: SESSION, you: { can: [] }, streams: [], reason: 'removed' }] } },
+  { id: 'session-title-menu', path: session, stage: { happenings: talk }, clicks: ['header h1 button'] },
+  { id: 'session-assistant-menu', path: session, stage: { happenings: talk }, clicks: ['[data-assistant]'], only: 'wide' },
+  { id: 'people', path: session, stage: { happenings: talk, present: { [ANA]: 'active', [BEN]: 'idle', [DMITRI]: 'away', [GUIDE]: 'active' } }, clicks: ['[aria-label*="people are here"]'] },
+  { id: 'people-remove', path: session, stage: { happenings: talk }, clicks: ['[aria-label*="people are here"]', '[aria-label="Remove Ben Okafor"]'] },
+  { id: 'side', path: session, stage: { happenings: [...talk, ...asides] }, clicks: ['[aria-label*="people are here"]', '[role="tab"]:last-child'] },
+  { id: 'sessions-empty', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, { items: [] }]], only: 'wide' },
+  { id: 'sessions-loading', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, 'never']], only: 'wide' },
+  { id: 'share', path: session, stage: { happenings: talk }, dialog: 'share' },
+  { id: 'share-this-machine', path: session, stage: { happenings: talk }, dialog: 'share', answers: [[/GET \/me$/, { ...me, only_this_device: true, reachable_urls: [] }]] },
+  { id: 'share-no-code', path: session, stage: { happenings: talk }, dialog: 'share', answers: [[/GET \/sessions\/[^/]+$/, { share_code: null }], [/GET .*\/links$/, { items: [] }]] },
+  { id: 'share-reader', path: session, stage: { ...reader, happenings: talk }, dialog: 'share' },
+  { id: 'share-problem', path: session, stage: { happenings: talk }, dialog: 'share', answers: [[/links$/, problem(503, 'unavailable', 'The store cannot write now', 'Send again later; administrator: see the log.')]] },
+  { id: 'share-ended', path: session, stage: { view: view({ state: 'completed', end_reason: 'ended' }), happenings: talk }, dialog: 'share' },
+  { id: 'connect', path: session, stage: { happenings: talk }, dialog: 'connect' },
+  { id: 'connect-paid', path: session, stage: { happenings: talk }, dialog: 'connect', clicks: ['[data-found="anthropic"] button'] },
+  { id: 'connect-none', path: session, stage: { happenings: talk }, dialog: 'connect', answers: [[/assistants/, { assistants: [], found: [], can_connect: true }]] },
+  { id: 'connect-away', path: session, stage: { happenings: talk }, dialog: 'connect', answers: [[/assistants/, problem(404, 'not_found', 'There is nothing here', '')]] },
+  { id: 'settings', path: session, stage: { happenings: talk }, dialog: 'settings' },
+  { id: 'keys', path: session, stage: { happenings: talk }, dialog: 'keys' },
+  { id: 'palette', path: session, stage: { happenings: talk }, dialog: 'palette' },
+  { id: 'end', path: session, stage: { happenings: talk }, clicks: ['header h1 button', '[role="menuitem"]:last-of-type'] },
+];

@@ -1,0 +1,63 @@
+/** The story page: one story by `?story=`, else the list of all. Never part of what is served to people. */
+
+import { mount } from 'svelte';
+import '../app/app.css';
+import { desk } from '../app/desk.svelte';
+import { stories } from './list';
+import { playServer, playSocket } from './world';
+
+const target = document.getElementById('app')!;
+const wanted = new URLSearchParams(location.search).get('story');
+const story = stories.find((one) => one.id === wanted);
+
+/** Waits until something is there. */
+function there(selector: string): Promise<HTMLElement> {
+  return new Promise((found) => {
+    const look = () => {
+      const all = [...document.querySelectorAll<HTMLElement>(selector)].filter((one) => one.checkVisibility());
+      const last = all[all.length - 1];
+      if (last) found(last);
+      else requestAnimationFrame(look);
+    };
+    look();
+  });
+}
+
+function press(element: HTMLElement): void {
+  const at = element.getBoundingClientRect();
+  const where = { bubbles: true, cancelable: true, clientX: at.x + 2, clientY: at.y + 2, button: 0, pointerType: 'mouse', pointerId: 1 };
+  element.dispatchEvent(new PointerEvent('pointerdown', where));
+  element.dispatchEvent(new PointerEvent('pointerup', where));
+  element.click();
+}
+
+if (!story) {
+  const list = document.createElement('ul');
+  list.className = 'grid gap-1 p-6 text-15';
+  for (const { id } of stories) {
+    const link = Object.assign(document.createElement('a'), { href: `/stories?story=${id}`, textContent: id });
+    const item = document.createElement('li');
+    item.append(link);
+    list.append(item);
+  }
+  target.append(list);
+} else if (story.path === '/stories/components') {
+  const [{ default: Components }, { default: Toaster }] = await Promise.all([import('./Components.svelte'), import('../ui/Toaster.svelte')]);
+  mount(Components, { target });
+  mount(Toaster, { target, props: { closeLabel: 'Close' } });
+} else {
+  localStorage.removeItem('roundtable.preferences');
+  playServer(story.answers ?? []);
+  playSocket(story.stage ?? {});
+  history.replaceState(null, '', story.path);
+  const { default: App } = await import('../app/App.svelte');
+  mount(App, { target });
+  if (story.dialog) {
+    await there('.session');
+    await there('.connection');
+    await new Promise((done) => setTimeout(done, 100));
+    desk.dialog = story.dialog;
+  }
+  for (const selector of story.clicks ?? []) press(await there(selector));
+}
+document.documentElement.dataset['story'] = wanted ?? 'list';
