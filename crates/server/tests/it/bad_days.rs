@@ -240,14 +240,23 @@ async fn a_revoked_link_lets_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_never_ends_is_given_up() {
-    let running = start(|launch| unlimited(launch).with("limits.body_timeout_ms", 500)).await;
-    let token = log_in(&running.server.rest(), "Ana").await.expect("a login");
-    let rest = running.server.rest().with_token(&token);
-    let answers = nuisance::endless_bodies(&running.server, &rest, "/api/v1/sessions", 20).await;
+async fn bodies_that_never_end_are_given_up_and_slow_nobody_down() {
+    let _alone = ALONE.lock().await;
+    let running = start(|launch| unlimited(launch).with("limits.body_timeout_ms", 1500)).await;
+    let server = &running.server;
+    let crowd = Crowd::gather(server, 50).await.expect("a crowd");
+    let usual = crowd.talk(8, Duration::from_millis(250)).await.expect("answers");
+    let token = log_in(&server.rest(), "Ana").await.expect("a login");
+    let rest = server.rest().with_token(&token);
+    let before = server.memory_bytes().expect("known");
+    let endless = nuisance::endless_bodies(server, &rest, "/api/v1/sessions", 200);
+    let (during, answers) = tokio::join!(crowd.talk(12, Duration::from_millis(250)), endless);
+    let during = during.expect("answers");
     let codes: Vec<_> =
         answers.into_iter().map(|answer| answer.expect("an answer")).map(|a| (a.status, a.code())).collect();
-    assert_eq!(codes, vec![(408, Some(Code::RequestTimeout)); 20]);
+    assert_eq!(codes, vec![(408, Some(Code::RequestTimeout)); 200]);
+    assert!(during.p99() <= bearable(usual.p99()), "usually {usual}; with endless bodies {during}");
+    given_back(server, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,6 +336,9 @@ async fn those_who_never_read_are_cut_and_slow_nobody_down() {
         let end = tokio::time::timeout(LONG, raw.hear_type(&["lagging"])).await.expect("in time").expect("an end");
         assert!(matches!(&end, Heard::Closed(_)) || end.kind() == Some("lagging"), "{end:?}");
     }
+    drop(deaf);
+    // The room is open still, and holds what a newcomer would be sent: at most the texts. 20 backlogs are more.
+    given_back(server, before + 200 * 60_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

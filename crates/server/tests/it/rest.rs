@@ -1,6 +1,9 @@
 //! What REST does when all is well.
 
+use axum::extract::State;
+use axum::response::IntoResponse;
 use reqwest::Method;
+use roundtable_server::routes::meta;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestServer};
@@ -209,6 +212,19 @@ async fn the_server_says_that_it_is_up_and_ready() {
         let answer = Answer::of(stranger.http.get(format!("{}{path}", server.base)).header("host", "balancer")).await;
         assert_eq!(answer.status, 200, "{path}, by any name");
     }
+}
+
+#[tokio::test]
+async fn the_server_is_not_ready_while_its_store_fails_or_it_leaves() {
+    let server = TestServer::start().await;
+    let app = server.server.app().clone();
+    app.store.close().await.expect("closed");
+    let answer = Answer::of(server.stranger().http.get(format!("{}/readyz", server.base))).await;
+    assert_eq!(answer.problem("unavailable")["status"], 503);
+    // Connections end with the server, so whoever asks over one may get no answer at all.
+    app.closing.cancel();
+    let refused = meta::readyz(State(app)).await.expect_err("it leaves").into_response();
+    assert_eq!(refused.status(), 503);
 }
 
 #[tokio::test]

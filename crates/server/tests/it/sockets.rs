@@ -1,5 +1,7 @@
 //! The WebSocket with several people.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use roundtable_protocol::UserId;
 use roundtable_server::auth::Token;
@@ -134,7 +136,7 @@ async fn a_login_ends_with_its_time_also_on_open_connections() {
         token_hash: token.hash(),
         user: UserId(ana.user.parse().expect("an id")),
         created_at: now,
-        expires_at: now + std::time::Duration::from_millis(1500),
+        expires_at: now + Duration::from_millis(1500),
     };
     server.server.app().store.put_login(login).await.expect("stored");
     let short = Person { token: Some(token.expose().to_owned()), ..ana.clone() };
@@ -179,6 +181,59 @@ async fn a_role_changes_on_the_open_connection() {
     ana.patch(&format!("/sessions/{session}/participants/{id}"), json!({"role": "collaborator"})).await.ok();
     assert_eq!(socket.until("access").await["you"]["role"], "collaborator");
     assert_eq!(socket.command(&session, "message.post", json!({"text": "again"})).await["type"], "ok");
+}
+
+#[tokio::test]
+async fn a_right_is_gone_from_every_open_connection_within_a_second() {
+    const READERS: usize = 20;
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let mut readers = Vec::new();
+    for n in 0..READERS {
+        let person = server.person(&format!("Reader {n}")).await;
+        let id = ana.let_in(&session, &person, "collaborator").await;
+        let sockets = [
+            Socket::join(&server, &person, &session, &["main"]).await,
+            Socket::join(&server, &person, &session, &["side"]).await,
+        ];
+        readers.push((id, sockets));
+    }
+    let talking = async {
+        // While there is much to send.
+        for n in 0.. {
+            ana.say(&session, &format!("word {n}")).await;
+        }
+    };
+    let taking = async {
+        let mut slowest = Duration::ZERO;
+        for (id, sockets) in &mut readers {
+            let asked = Instant::now();
+            let path = format!("/sessions/{session}/participants/{id}");
+            let done = async { ana.delete(&path).await.no_content() };
+            let seen = async {
+                for socket in sockets {
+                    assert_eq!(socket.until("access").await["streams"], json!([]));
+                }
+            };
+            tokio::join!(done, seen);
+            slowest = slowest.max(asked.elapsed());
+        }
+        slowest
+    };
+    let slowest = tokio::select! {
+        () = talking => unreachable!("it never ends"),
+        slowest = taking => slowest,
+    };
+    assert!(slowest < Duration::from_secs(1), "{slowest:?} from asking to the last connection");
+    for (_, [mut main, mut side]) in readers {
+        main.unread();
+        side.unread();
+        ana.say(&session, "a secret").await;
+        main.settle().await;
+        side.settle().await;
+        let heard = [main.unread(), side.unread()].concat();
+        assert!(!heard.iter().any(|frame| frame["type"] == "events"), "{heard:?}");
+    }
 }
 
 #[tokio::test]
