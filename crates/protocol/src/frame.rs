@@ -447,7 +447,7 @@ pub struct Access {
     /// What you may read from now on; the client deletes the rest.
     #[schema(value_type = Vec<Stream>)]
     pub streams: Vec<Stream>,
-    /// Why: `role_changed`, `removed`, `link_revoked`, `settings_changed`, `session_deleted`.
+    /// Why: `role_changed`, `settings_changed`, `rights_changed`, `left`, `removed`, `session_deleted`.
     pub reason: String,
 }
 
@@ -480,7 +480,7 @@ pub struct Reset {
 pub struct Head {
     /// Which session.
     pub session_id: SessionId,
-    /// The last seq of each stream that the reader may read.
+    /// The last seq of each stream that is subscribed and may be read.
     pub streams: BTreeMap<Stream, Seq>,
 }
 

@@ -102,6 +102,8 @@ codes! {
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";
+    TooManySessions = "too_many_sessions", 429, false, "This connection has to do with too many sessions", "Caller: unsubscribe some, or open another connection; 256 sessions each.";
+    EphemeralTooLarge = "ephemeral_too_large", 413, false, "What is to be shown is larger than 1 KiB", "Caller: show less.";
     WindowFull = "window_full", 429, true, "Too many commands wait for their answers", "Caller: keep at most 32 unanswered commands a session.";
     BodyTooLarge = "body_too_large", 413, false, "The body is too large", "Caller: send less at once.";
     FrameTooLarge = "frame_too_large", 413, false, "The frame is larger than 1 MiB", "Caller: send less at once.";

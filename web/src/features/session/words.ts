@@ -94,8 +94,6 @@ export function removedWords(reason: string): string {
       return t('shell.removed');
     case 'left':
       return t('shell.removed_left');
-    case 'link_revoked':
-      return t('shell.removed_link');
     case 'session_deleted':
       return t('shell.removed_deleted');
     default:

@@ -35,7 +35,6 @@ export default {
   not_recorded_tip: 'Was hier gesagt wird, wird 24 Stunden nach dem Ende gelöscht',
   removed_title: 'Du bist nicht mehr in dieser Sitzung',
   removed: 'Du wurdest aus dieser Sitzung entfernt. Leitung oder Moderation kann dich wieder einlassen.',
-  removed_link: 'Der Link, mit dem du kamst, wurde widerrufen. Bitte um einen neuen.',
   removed_deleted: 'Diese Sitzung wurde gelöscht.',
   removed_other: 'Du darfst diese Sitzung nicht mehr sehen. Frag ihre Leitung.',
   removed_left: 'Du hast diese Sitzung verlassen. Ein Link oder Code bringt dich zurück.',

@@ -36,7 +36,6 @@ export default {
   not_recorded_tip: 'What is said here is erased 24 hours after the end',
   removed_title: 'You are not in this session any more',
   removed: 'You were removed from this session. An owner or moderator can let you in again.',
-  removed_link: 'The link by which you came has been revoked. Ask for a new one.',
   removed_deleted: 'This session has been deleted.',
   removed_other: 'You may not see this session any more. Ask an owner of it.',
   removed_left: 'You have left this session. A link or a code brings you back.',

@@ -35,7 +35,6 @@ export default {
   not_recorded_tip: 'Ce qui est dit ici est effacé 24 heures après la fin',
   removed_title: 'Vous n’êtes plus dans cette session',
   removed: 'Vous avez été retiré de cette session. La propriétaire ou la modération peut vous y remettre.',
-  removed_link: 'Le lien par lequel vous êtes venu a été révoqué. Demandez-en un nouveau.',
   removed_deleted: 'Cette session a été supprimée.',
   removed_other: 'Vous ne pouvez plus voir cette session. Demandez à son propriétaire.',
   removed_left: 'Vous avez quitté cette session. Un lien ou un code vous y ramène.',
