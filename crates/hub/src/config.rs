@@ -19,6 +19,8 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct HubConfig {
     /// How long a room stays loaded without connection or owed work.
     pub unload_after: Duration,
+    /// How long rooms may take to end when the process does.
+    pub leave_within: Duration,
     /// Most commands that one commit takes.
     pub batch: usize,
     /// Most inputs that wait before a room; more: `overloaded`.
@@ -53,6 +55,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             unload_after: Duration::from_secs(60),
+            leave_within: Duration::from_secs(10),
             batch: 256,
             inbox: 4096,
             flush: Duration::from_millis(16),

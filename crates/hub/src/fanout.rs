@@ -165,12 +165,19 @@ impl Fanout {
         self.subscribers.push(subscriber);
     }
 
-    /// Takes a connection's subscription away; returns who it was.
-    pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<Option<ParticipantId>> {
+    /// Takes a connection's subscription away; returns it.
+    pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<Subscriber> {
         let place = self.subscribers.iter().position(|s| s.connection() == connection)?;
         let mut subscriber = self.subscribers.swap_remove(place);
         subscriber.ended = true;
-        Some(subscriber.participant)
+        Some(subscriber)
+    }
+
+    /// Takes all subscriptions away; returns them.
+    pub(crate) fn clear(&mut self) -> Vec<Subscriber> {
+        self.classes.iter_mut().for_each(|class| class.waiting.clear());
+        self.subscribers.iter_mut().for_each(|s| s.ended = true);
+        std::mem::take(&mut self.subscribers)
     }
 
     pub(crate) fn find(&mut self, connection: ConnectionId) -> Option<&mut Subscriber> {

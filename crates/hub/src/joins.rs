@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use roundtable_protocol::event::wire_event;
 use roundtable_protocol::frame::{
-    MAX_REPLAY_BYTES, MAX_REPLAY_EVENTS, Person, Reset, ServerFrame, StartMode, StreamPosition, StreamStart,
-    Subscribed, You,
+    ErrorFrame, MAX_REPLAY_BYTES, MAX_REPLAY_EVENTS, Person, Reset, ServerFrame, StartMode, StreamPosition,
+    StreamStart, Subscribed, You,
 };
-use roundtable_protocol::{Epoch, Seq, SessionId, Stream, StreamSet};
+use roundtable_protocol::{Code, Epoch, Problem, Seq, SessionId, Stream, StreamSet};
 use roundtable_store::{Store, StoreError, StoredEvent};
 use tokio::sync::mpsc;
 
@@ -23,6 +23,8 @@ use crate::views::Views;
 const FRESH_REPLAY: u64 = 256;
 /// How many events go into one frame of history.
 const CHUNK_EVENTS: usize = 256;
+/// When a reader whose history could not be read is to come again. Unit: milliseconds.
+const COME_AGAIN_MS: u64 = 1_000;
 /// How many bytes go into one frame of history.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -40,6 +42,8 @@ pub(crate) struct Join {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) views: Arc<Views>,
     pub(crate) room: mpsc::Sender<Input>,
+    /// Whether `subscribed` has been said.
+    pub(crate) begun: bool,
 }
 
 /// How a stream starts.
@@ -54,18 +58,35 @@ enum Start {
 
 impl Join {
     /// Sends what the reader has not, then tells the room to go on.
-    pub(crate) async fn run(self) {
-        let sent = self.send().await;
-        if let Err(error) = &sent {
-            tracing::warn!(session.id = %self.session, %error, "history could not be read for a joiner");
-        }
-        let ok = sent.unwrap_or(false);
+    pub(crate) async fn run(mut self) {
+        let ok = match self.send().await {
+            Ok(goes_on) => goes_on,
+            Err(error) => {
+                tracing::warn!(session.id = %self.session, %error, "history could not be read for a joiner");
+                self.failed(&error);
+                false
+            }
+        };
         // A room that is gone has ended the subscription itself.
         let _ = self.room.send(Input::Released { connection: self.outbox.id(), number: self.number, ok }).await;
     }
 
+    /// Tells the reader that it gets nothing now and is to come again.
+    fn failed(&self, error: &StoreError) {
+        if self.begun {
+            return self.outbox.lag(self.session);
+        }
+        let problem = match error {
+            StoreError::Full => Problem::new(Code::StorageFull),
+            StoreError::Unavailable(_) => Problem::new(Code::Unavailable),
+        };
+        let problem = problem.retry_after_ms(COME_AGAIN_MS);
+        let error = ErrorFrame { re: Some(self.re), session_id: Some(self.session), problem };
+        self.outbox.push(Frame::encode(&ServerFrame::Error(error)));
+    }
+
     /// Returns whether the subscription goes on.
-    async fn send(&self) -> Result<bool, StoreError> {
+    async fn send(&mut self) -> Result<bool, StoreError> {
         let mut starts = Vec::with_capacity(self.positions.len());
         for position in &self.positions {
             starts.push((position.stream, self.start(position).await?));
@@ -162,13 +183,14 @@ impl Join {
         self.store.read(self.session, stream, after, limit, bytes).await
     }
 
-    fn subscribed(&self, mode: impl Fn(Stream) -> StartMode) {
+    fn subscribed(&mut self, mode: impl Fn(Stream) -> StartMode) {
         let start = |p: &StreamPosition| StreamStart {
             stream: p.stream,
             epoch: self.epoch.clone(),
             head: self.heads[p.stream as usize],
             mode: mode(p.stream),
         };
+        self.begun = true;
         self.outbox.push(Frame::encode(&ServerFrame::Subscribed(Subscribed {
             re: self.re,
             session_id: self.session,

@@ -18,6 +18,11 @@ const TYPING: Duration = Duration::from_secs(6);
 /// Largest value of a slot. Unit: bytes of JSON.
 const MAX_DATA: usize = 1024;
 
+/// Returns whether a value is small enough to be shown.
+pub(crate) fn fits(data: &Value) -> bool {
+    serde_json::to_vec(data).is_ok_and(|json| json.len() <= MAX_DATA)
+}
+
 /// The slots of one room.
 #[derive(Default)]
 pub(crate) struct Lanes {
@@ -32,10 +37,10 @@ struct Slot {
 }
 
 impl Lanes {
-    /// Puts a value into its slot; null empties it. False when the value is too large or the lane is the server's.
-    pub(crate) fn put(&mut self, stream: Stream, lane: Lane, who: ParticipantId, data: Value, now: Instant) -> bool {
-        if lane == Lane::Presence || serde_json::to_vec(&data).map_or(usize::MAX, |d| d.len()) > MAX_DATA {
-            return false;
+    /// Puts a value into its slot; null empties it. What has been said in the server's own lane is left out.
+    pub(crate) fn put(&mut self, stream: Stream, lane: Lane, who: ParticipantId, data: Value, now: Instant) {
+        if lane == Lane::Presence {
+            return;
         }
         let ends = (lane == Lane::Typing && !data.is_null()).then(|| now + TYPING);
         match self.slots.get_mut(&(stream, lane, who)) {
@@ -49,7 +54,6 @@ impl Lanes {
                 self.slots.insert((stream, lane, who), Slot { data, changed: true, ends });
             }
         }
-        true
     }
 
     /// Empties all slots of somebody who went.

@@ -14,7 +14,7 @@ use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn,
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
 use roundtable_protocol::view::Page;
 use roundtable_protocol::{
-    Code, Command, ConnectionId, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
+    Code, Command, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
 };
 use roundtable_store::{AppendError, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,8 @@ use uuid::Uuid;
 use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
-use crate::outbox::{Outbox, Refused};
+use crate::lanes;
+use crate::outbox::Outbox;
 use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint, founded_as};
 use crate::rooms::{HAND_ON, Handle, Shared, wake};
 use crate::turns::TurnWork;
@@ -280,18 +281,14 @@ impl SessionManager {
         views.page(stream, page, span, place + 1 < spans.len()).await.map_err(unavailable)
     }
 
-    /// Deletes a session with everything that is its own.
+    /// Deletes a session with everything that is its own; its readers are told.
     ///
     /// # Errors
     /// The user may not, or the store cannot write.
     pub async fn delete(&self, session: SessionId, user: UserId) -> Result<(), Problem> {
-        let standing = self.standing(session, user).await?;
-        if !standing.grant.allows(Permission::SessionDelete) {
-            return Err(Problem::new(Code::Forbidden));
-        }
-        self.shut(session).await;
-        self.shared.store.delete_session(session).await.map_err(unavailable)?;
-        Ok(())
+        let (deleted, answer) = oneshot::channel();
+        self.send(session, Input::Delete(user, deleted))?;
+        answer.await.map_err(|_| Problem::new(Code::NotFound))?
     }
 
     /// Returns what is loaded and connected.
@@ -338,9 +335,15 @@ impl SessionManager {
         answer.await.map_err(|_| Problem::new(Code::NotFound))?
     }
 
-    /// Ends a connection's subscription of one session.
-    pub fn unsubscribe(&self, session: SessionId, connection: ConnectionId) {
-        self.tell(session, Input::Unsubscribe(connection));
+    /// Ends a connection's subscription of one session. Waits while the room has too much to do: a subscription that
+    /// follows must come behind it.
+    pub async fn unsubscribe(&self, session: SessionId, outbox: &Outbox) {
+        outbox.shut(session);
+        let room = self.shared.rooms().get(&session).cloned();
+        if let Some(room) = room {
+            // A room that has gone has no subscriptions.
+            let _ = room.inbox.send(Input::Unsubscribe(outbox.id())).await;
+        }
     }
 
     /// Takes a command from a socket. Never waits; the answer arrives in the outbox, in the order of submission.
@@ -352,8 +355,7 @@ impl SessionManager {
         };
         let order = match outbox.submit(session, key, COMMAND_WINDOW) {
             Ok(order) => order,
-            Err(Refused::RetryInOrder) => return refuse(Problem::new(Code::RetryInOrder)),
-            Err(Refused::WindowFull) => return refuse(Problem::new(Code::WindowFull).retry_after_ms(100)),
+            Err(refused) => return refuse(refused.into()),
         };
         let fingerprint = fingerprint(user, &envelope);
         let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
@@ -368,8 +370,13 @@ impl SessionManager {
         }
     }
 
-    /// Takes what somebody shows.
+    /// Takes what somebody shows; what is too large is answered with an error.
     pub fn ephemeral(&self, outbox: &Arc<Outbox>, frame: EphemeralIn) {
+        if !lanes::fits(&frame.data) {
+            let problem = Problem::new(Code::EphemeralTooLarge);
+            let error = ErrorFrame { re: None, session_id: Some(frame.session_id), problem };
+            return outbox.push(Frame::encode(&ServerFrame::Error(error)));
+        }
         self.tell(frame.session_id, Input::Ephemeral(outbox.id(), frame));
     }
 
@@ -393,11 +400,17 @@ impl SessionManager {
         }
     }
 
-    /// Takes no more commands, finishes what is under way, writes snapshots and unloads every room.
+    /// Takes no more commands, finishes what is under way, writes snapshots and unloads every room. A room whose store
+    /// does not answer in [`HubConfig::leave_within`] is given up: what was acknowledged is on the disk.
     pub async fn shutdown(&self) {
         self.shared.leaving.store(true, Ordering::SeqCst);
         let sessions: Vec<SessionId> = self.shared.rooms().keys().copied().collect();
-        futures_util::future::join_all(sessions.into_iter().map(|session| self.shut(session))).await;
+        let ends = futures_util::future::join_all(sessions.into_iter().map(|session| self.shut(session)));
+        if tokio::time::timeout(self.shared.config.leave_within, ends).await.is_err() {
+            let given_up: Vec<Handle> = self.shared.rooms().drain().map(|(_, room)| room).collect();
+            tracing::error!(rooms = given_up.len(), "the store does not answer; rooms are given up");
+            given_up.iter().for_each(|room| room.given_up.cancel());
+        }
     }
 
     async fn shut(&self, session: SessionId) {
@@ -462,7 +475,7 @@ fn joined(session: &Session, user: UserId) -> Option<&Participant> {
     session.participant_of(user).filter(|p| p.membership == Membership::Joined)
 }
 
-fn unavailable(error: StoreError) -> Problem {
+pub(crate) fn unavailable(error: StoreError) -> Problem {
     match error {
         StoreError::Full => Problem::new(Code::StorageFull),
         StoreError::Unavailable(why) => {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use roundtable_protocol::frame::{Lagging, ServerFrame};
-use roundtable_protocol::{ConnectionId, Seq, SessionId, StreamSet};
+use roundtable_protocol::{Code, ConnectionId, Problem, Seq, SessionId, StreamSet};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -26,6 +26,8 @@ use crate::frame::Frame;
 pub const BACKLOG_BYTES: usize = 1024 * 1024;
 /// Most frames that wait for one connection.
 pub const BACKLOG_FRAMES: usize = 2_000;
+/// Most sessions that one connection has to do with: that it reads, or that owe it an answer.
+pub const MAX_SESSIONS: usize = 256;
 /// Most bytes that one `take` hands out, so that a write stays short.
 const TAKE_BYTES: usize = 256 * 1024;
 /// What waits goes in one write up to this size, but at least one frame. Unit: bytes.
@@ -75,10 +77,13 @@ struct Backlog {
     gone: bool,
 }
 
-/// What the backlog knows of one subscription.
+/// What the backlog knows of one session, from its first subscription or command until nothing is open there any more.
 #[derive(Clone, Copy, Debug)]
 struct Subscribed {
     session: SessionId,
+    /// Whether a room may have a subscription of this connection. One that lags still counts: the room must learn of the
+    /// connection's end.
+    open: bool,
     streams: StreamSet,
     pushed: [Seq; 4],
     lagging: bool,
@@ -199,32 +204,60 @@ impl Outbox {
         self.drained.notify_one();
     }
 
-    /// Returns the sessions that the connection has touched.
+    /// Returns the sessions that the connection has to do with.
     pub(crate) fn sessions(&self) -> Vec<SessionId> {
         self.lock().subscriptions.iter().map(|s| s.session).collect()
     }
 
-    /// Begins or renews a subscription.
-    pub(crate) fn open(&self, session: SessionId, streams: StreamSet, heads: [Seq; 4]) {
+    /// Returns whether the connection reads a session, so that it is told its heads.
+    pub fn is_reading(&self) -> bool {
+        self.lock().subscriptions.iter().any(|s| s.open && !s.lagging && !s.streams.is_empty())
+    }
+
+    /// Begins or renews a subscription. `has`: how far the reader has each stream.
+    ///
+    /// # Errors
+    /// The connection has to do with too many sessions, or is gone: its end has been told already.
+    pub(crate) fn open(&self, session: SessionId, streams: StreamSet, has: [Seq; 4]) -> Result<(), Problem> {
         let mut backlog = self.lock();
-        let s = backlog.subscription(session);
+        if backlog.closed {
+            return Err(Problem::new(Code::Unavailable).with_detail("The connection is closed."));
+        }
+        let s = backlog.entry(session)?;
+        s.open = true;
         s.streams = streams;
-        s.pushed = heads;
+        s.pushed = has;
         s.lagging = false;
+        Ok(())
     }
 
     /// Ends a subscription and drops what waits for it, answers excepted.
     pub(crate) fn shut(&self, session: SessionId) {
         let mut backlog = self.lock();
         backlog.purge(|f| f.session() == Some(session) && !f.is_answer());
-        let s = backlog.subscription(session);
-        s.streams = StreamSet::EMPTY;
+        if let Some(s) = backlog.find(session) {
+            s.open = false;
+            s.streams = StreamSet::EMPTY;
+        }
+        backlog.tidy(session);
+    }
+
+    /// Ends a subscription and says where each of its streams goes on.
+    pub(crate) fn lag(&self, session: SessionId) {
+        let mut backlog = self.lock();
+        if backlog.find(session).is_some_and(|s| !s.lagging) {
+            backlog.end_subscription(session);
+            drop(backlog);
+            self.filled.notify_one();
+        }
     }
 
     /// Drops what waits of streams that may not be read any more.
     pub(crate) fn restrict(&self, session: SessionId, streams: StreamSet) {
         let mut backlog = self.lock();
-        backlog.subscription(session).streams = streams;
+        if let Some(s) = backlog.find(session) {
+            s.streams = streams;
+        }
         let lost = |f: &Frame| f.session() == Some(session) && !f.is_within(streams);
         let torn = backlog.queue.iter().any(|f| lost(f) && f.kind() == "snapshot");
         backlog.purge(lost);
@@ -248,10 +281,7 @@ impl Outbox {
         let session = frame.session();
         if !frame.is_answer() {
             let Some(session) = session else { return Pushed::Gone };
-            let s = backlog.subscription(session);
-            if s.lagging {
-                return Pushed::Gone;
-            }
+            let Some(s) = backlog.find(session).filter(|s| !s.lagging) else { return Pushed::Gone };
             if !frame.is_within(s.streams) {
                 // Made before a right was lost, offered after it: history that was being sent.
                 if frame.kind() != "snapshot" {
@@ -277,7 +307,7 @@ impl Outbox {
         if over {
             backlog.drop_heaviest();
         }
-        let gone = over && session.is_some_and(|s| backlog.subscription(s).lagging);
+        let gone = over && session.and_then(|s| backlog.find(s)).is_some_and(|s| s.lagging);
         drop(backlog);
         if last || over {
             self.filled.notify_one();
@@ -305,7 +335,7 @@ impl Outbox {
     pub(crate) fn submit(&self, session: SessionId, key: Uuid, window: usize) -> Result<u64, Refused> {
         let order = self.submitted.fetch_add(1, Ordering::Relaxed);
         let mut backlog = self.lock();
-        let s = backlog.subscription(session);
+        let s = backlog.entry(session)?;
         match s.gate {
             Some(gate) if gate.key == key => s.gate = None,
             Some(_) => return Err(Refused::RetryInOrder),
@@ -320,27 +350,30 @@ impl Outbox {
     }
 
     /// Notes that the connection's owner refuses a command retryably before the hub sees it, so that later ones wait
-    /// until its key returns. Returns whether it is this one that is waited for; false: an earlier one is.
-    pub fn hold(&self, session: SessionId, key: Uuid) -> bool {
+    /// until its key returns.
+    ///
+    /// # Errors
+    /// Another refusal goes before: an earlier command is waited for, or there is no place to wait in.
+    pub fn hold(&self, session: SessionId, key: Uuid) -> Result<(), Refused> {
         let order = self.submitted.fetch_add(1, Ordering::Relaxed);
         let mut backlog = self.lock();
-        let s = backlog.subscription(session);
+        let s = backlog.entry(session)?;
         if s.gate.is_some_and(|gate| gate.key != key) {
-            return false;
+            return Err(Refused::RetryInOrder);
         }
         s.gate = Some(Gate { order, key });
-        true
+        Ok(())
     }
 
     /// Returns whether a command must wait because an earlier one was refused retryably.
     pub(crate) fn is_gated(&self, session: SessionId, order: u64) -> bool {
-        self.lock().subscription(session).gate.is_some_and(|g| g.order < order)
+        self.lock().find(session).and_then(|s| s.gate).is_some_and(|g| g.order < order)
     }
 
     /// Notes that a submitted command was refused retryably: later ones wait until its key returns.
     pub(crate) fn close_gate(&self, session: SessionId, order: u64, key: Uuid) {
         let mut backlog = self.lock();
-        let s = backlog.subscription(session);
+        let Some(s) = backlog.find(session) else { return };
         if s.gate.is_none_or(|g| order < g.order) {
             s.gate = Some(Gate { order, key });
         }
@@ -385,11 +418,23 @@ impl fmt::Debug for Outbox {
 
 /// Why a command was refused before any room saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// An earlier one waits to be sent again.
     RetryInOrder,
     /// Too many are unanswered.
     WindowFull,
+    /// The connection has to do with [`MAX_SESSIONS`] others already.
+    TooManySessions,
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::RetryInOrder => Self::new(Code::RetryInOrder),
+            Refused::WindowFull => Self::new(Code::WindowFull).retry_after_ms(100),
+            Refused::TooManySessions => Self::new(Code::TooManySessions),
+        }
+    }
 }
 
 impl Backlog {
@@ -458,23 +503,40 @@ impl Backlog {
     }
 
     fn answered(&mut self, session: SessionId) {
-        let s = self.subscription(session);
-        s.unanswered = s.unanswered.saturating_sub(1);
+        if let Some(s) = self.find(session) {
+            s.unanswered = s.unanswered.saturating_sub(1);
+        }
+        self.tidy(session);
     }
 
-    fn subscription(&mut self, session: SessionId) -> &mut Subscribed {
-        let place = self.subscriptions.iter().position(|s| s.session == session).unwrap_or_else(|| {
-            self.subscriptions.push(Subscribed {
-                session,
-                streams: StreamSet::EMPTY,
-                pushed: [Seq::ZERO; 4],
-                lagging: false,
-                unanswered: 0,
-                gate: None,
-            });
-            self.subscriptions.len() - 1
-        });
-        &mut self.subscriptions[place]
+    fn find(&mut self, session: SessionId) -> Option<&mut Subscribed> {
+        self.subscriptions.iter_mut().find(|s| s.session == session)
+    }
+
+    fn entry(&mut self, session: SessionId) -> Result<&mut Subscribed, Refused> {
+        let place = match self.subscriptions.iter().position(|s| s.session == session) {
+            Some(place) => place,
+            None if self.subscriptions.len() >= MAX_SESSIONS => return Err(Refused::TooManySessions),
+            None => {
+                self.subscriptions.push(Subscribed {
+                    session,
+                    open: false,
+                    streams: StreamSet::EMPTY,
+                    pushed: [Seq::ZERO; 4],
+                    lagging: false,
+                    unanswered: 0,
+                    gate: None,
+                });
+                self.subscriptions.len() - 1
+            }
+        };
+        Ok(&mut self.subscriptions[place])
+    }
+
+    /// Forgets a session of which nothing is read, unanswered or waited for.
+    fn tidy(&mut self, session: SessionId) {
+        let over = |s: &Subscribed| !s.open && s.unanswered == 0 && s.gate.is_none();
+        self.subscriptions.retain(|s| s.session != session || !over(s));
     }
 
     fn purge(&mut self, drop_it: impl Fn(&Frame) -> bool) {
@@ -495,13 +557,14 @@ impl Backlog {
 
     /// Drops what waits of a subscription and says where each of its streams goes on.
     fn end_subscription(&mut self, session: SessionId) {
-        let Subscribed { streams, pushed: mut after, .. } = *self.subscription(session);
+        let Some(s) = self.find(session) else { return };
+        s.lagging = true;
+        let Subscribed { streams, pushed: mut after, .. } = *s;
         let waiting = self.queue.iter().rev().filter(|f| f.session() == Some(session));
         for (stream, first, _) in waiting.filter_map(Frame::events) {
             after[stream as usize] = Seq(first.0.saturating_sub(1));
         }
         self.purge(|f| f.session() == Some(session) && !f.is_answer());
-        self.subscription(session).lagging = true;
         for stream in streams.iter() {
             let frame = Lagging { session_id: session, stream, after: after[stream as usize] };
             let frame = Frame::encode(&ServerFrame::Lagging(frame));

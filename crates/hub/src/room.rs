@@ -5,6 +5,7 @@
 //! answered only after the append, because they may rest on pending facts.
 
 mod batch;
+mod delete;
 mod inputs;
 mod load;
 mod publish;
@@ -22,7 +23,7 @@ use roundtable_protocol::frame::{Ack, EphemeralIn, StreamPosition};
 use roundtable_protocol::{
     Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, UserId,
 };
-use roundtable_store::{AppendError, Appended};
+use roundtable_store::{AppendError, Appended, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, Instant};
 
@@ -37,6 +38,7 @@ use crate::views::Views;
 
 pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint, founded_as};
 pub(crate) use load::Loaded;
+use settle::Missed;
 
 /// What comes into a room.
 pub(crate) enum Input {
@@ -62,9 +64,14 @@ pub(crate) enum Input {
     RightsMoved(u64),
     /// Look whether something is due.
     Wake,
+    /// Somebody deletes the session.
+    Delete(UserId, Deleted),
     /// Write what must be written and end.
     Shutdown(oneshot::Sender<()>),
 }
+
+/// Where it is said what became of a deletion.
+pub(crate) type Deleted = oneshot::Sender<Result<(), Problem>>;
 
 /// A question about the committed state of a room.
 pub(crate) type Question = Box<dyn FnOnce(&mut Look<'_>) + Send>;
@@ -126,8 +133,16 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
-/// An append on its way.
-type InFlight = BoxFuture<'static, (Batch, Result<Appended, AppendError>)>;
+/// What the store is busy with for this room.
+type InFlight = BoxFuture<'static, Landed>;
+
+/// What the store has answered.
+enum Landed {
+    /// To a commit.
+    Appended(Batch, Result<Appended, AppendError>),
+    /// What this room has missed; the batch is decided again once nothing is missing.
+    Missed(Batch, Result<Missed, StoreError>),
+}
 
 /// One live session.
 pub(crate) struct Room {
@@ -143,6 +158,8 @@ pub(crate) struct Room {
     grants: Grants,
     queue: VecDeque<Queued>,
     in_flight: Option<InFlight>,
+    /// The log cannot be read back, so nothing can be decided: commands are refused, what is committed is still read.
+    blind: bool,
     /// A deadline of the session has passed; what follows is decided with the next batch.
     due: bool,
     /// The store said no; the server's own commands wait this long.
@@ -159,14 +176,18 @@ pub(crate) struct Room {
     marks: HashMap<(ParticipantId, Stream), Seq>,
     marks_due: Option<Instant>,
     head_due: Instant,
-    idle_since: Instant,
+    /// Since when nobody has needed the room.
+    idle_since: Option<Instant>,
     snapshot_rev: Rev,
     snapshot_events: u64,
     leaving: Option<oneshot::Sender<()>>,
+    /// Who waits for the session's end: it is deleted as soon as nothing is in flight.
+    deleting: Vec<Deleted>,
+    deleted: bool,
 }
 
 enum Happened {
-    Appended((Batch, Result<Appended, AppendError>)),
+    Landed(Landed),
     Input(Option<Input>),
     Timer,
 }
@@ -180,13 +201,16 @@ impl Room {
             while self.in_flight.is_none() && self.may_begin() {
                 self.begin().await;
             }
+            if self.in_flight.is_none() && !self.deleting.is_empty() {
+                self.delete().await;
+            }
             if self.is_done() {
                 break;
             }
             match self.wait().await {
-                Happened::Appended((batch, outcome)) => {
+                Happened::Landed(landed) => {
                     self.in_flight = None;
-                    self.settle(batch, outcome).await;
+                    self.settle(landed).await;
                 }
                 Happened::Input(Some(input)) => self.take_waiting(input).await,
                 Happened::Input(None) => break,
@@ -199,15 +223,15 @@ impl Room {
     async fn wait(&mut self) -> Happened {
         let timer = self.next_timer();
         let Self { in_flight, inbox, .. } = self;
-        let appended = async {
+        let landed = async {
             match in_flight {
-                Some(append) => append.await,
+                Some(in_flight) => in_flight.await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            done = appended => Happened::Appended(done),
+            landed = landed => Happened::Landed(landed),
             input = inbox.recv() => Happened::Input(input),
             () = tokio::time::sleep_until(timer) => Happened::Timer,
         }
@@ -224,6 +248,9 @@ impl Room {
     }
 
     fn may_begin(&self) -> bool {
+        if !self.deleting.is_empty() || self.deleted {
+            return false;
+        }
         let paused = self.pause_until.is_some_and(|until| Instant::now() < until);
         if !paused {
             return self.due || !self.queue.is_empty();
@@ -276,7 +303,7 @@ impl Room {
             self.pause_until.filter(|_| !busy),
             self.marks_due,
             (!self.fanout.is_empty()).then_some(self.head_due),
-            Some(self.idle_since + config.unload_after).filter(|_| self.is_idle()),
+            self.idle_since.map(|since| since + config.unload_after),
         ]
         .into_iter()
         .flatten()
@@ -296,19 +323,29 @@ impl Room {
 
     /// Whether the loop ends: asked to, or idle for long enough and nobody sends any more.
     fn is_done(&mut self) -> bool {
-        if self.leaving.is_some() {
-            return self.in_flight.is_none() && (self.queue.is_empty() || self.pause_until.is_some());
+        if self.deleted {
+            return true;
         }
-        self.is_idle()
-            && self.idle_since.elapsed() >= self.shared.config.unload_after
+        if self.leaving.is_some() {
+            return self.blind || self.in_flight.is_none() && (self.queue.is_empty() || self.pause_until.is_some());
+        }
+        if !self.is_idle() {
+            self.idle_since = None;
+            return false;
+        }
+        self.idle_since.get_or_insert_with(Instant::now).elapsed() >= self.shared.config.unload_after
             && self.inbox.is_empty()
             && self.shared.retire(self.id, &self.to_self)
     }
 
     /// Writes the state snapshot, hands late inputs on, and lets those who wait know.
     async fn leave(mut self) {
+        if self.deleted {
+            // Whoever comes now finds no session.
+            self.shared.forget_room(self.id, &self.to_self);
+        }
         self.inbox.close();
-        if self.broken.is_none() {
+        if self.broken.is_none() && !self.deleted && !self.blind {
             self.write_marks().await;
             self.write_snapshots(true).await;
         }

@@ -4,21 +4,22 @@
 //! want of a session. Invariant: one room a session in this process; an input never falls between a room that leaves
 //! and the one that follows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use roundtable_protocol::{Code, Problem, SessionId, Timestamp};
-use roundtable_store::Store;
+use roundtable_store::{Store, StoreError};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::HubConfig;
 use crate::room::{Input, Loaded, Room};
 use crate::turns::TurnWork;
 
-/// How many due sessions are loaded in one go.
+/// How many due sessions are loaded in one go; those that are loaded already are told as many as there are.
 const WAKE_AT_ONCE: usize = 100;
 /// How often an input is handed to a newly loaded room before the caller is told to come back.
 pub(crate) const HAND_ON: usize = 4;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
 pub(crate) struct Handle {
     pub(crate) inbox: mpsc::Sender<Input>,
     pub(crate) online: Arc<AtomicUsize>,
+    /// The room ends where it is: its store does not answer, and the process leaves.
+    pub(crate) given_up: CancellationToken,
 }
 
 impl Shared {
@@ -92,7 +95,7 @@ impl Shared {
             return room.clone();
         }
         let (inbox, inputs) = mpsc::channel(self.config.inbox);
-        let handle = Handle { inbox, online: Arc::default() };
+        let handle = Handle { inbox, online: Arc::default(), given_up: CancellationToken::new() };
         rooms.insert(session, handle.clone());
         drop(rooms);
         tokio::spawn(live(Arc::clone(self), session, handle.clone(), inputs));
@@ -112,6 +115,13 @@ impl Shared {
         true
     }
 
+    /// Takes a room that ends out of the map, whatever waits for it.
+    pub(crate) fn forget_room(&self, session: SessionId, inbox: &mpsc::WeakSender<Input>) {
+        if let Some(inbox) = inbox.upgrade() {
+            self.forget(session, &inbox);
+        }
+    }
+
     /// Takes a room that has ended out of the map.
     pub(crate) fn forget(&self, session: SessionId, inbox: &mpsc::Sender<Input>) {
         let mut rooms = self.rooms();
@@ -122,7 +132,16 @@ impl Shared {
 }
 
 /// A room's whole life. A panic ends this room alone: its readers are told to subscribe again.
-async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, mut inputs: mpsc::Receiver<Input>) {
+async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, inputs: mpsc::Receiver<Input>) {
+    let given_up = handle.given_up.clone();
+    tokio::select! {
+        biased;
+        () = given_up.cancelled() => {}
+        () = load_and_run(shared, session, handle, inputs) => {}
+    }
+}
+
+async fn load_and_run(shared: Arc<Shared>, session: SessionId, handle: Handle, mut inputs: mpsc::Receiver<Input>) {
     let loaded = match Loaded::read(session, &shared).await {
         Ok(Some(loaded)) => loaded,
         Ok(None) => return refuse(&shared, session, &handle, &mut inputs, Code::NotFound),
@@ -153,6 +172,10 @@ fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mps
                 // A caller that has gone does not want the answer.
                 let _ = reply.send(Err(problem));
             }
+            Input::Delete(_, deleted) => {
+                // The same.
+                let _ = deleted.send(Err(problem));
+            }
             _ => {}
         }
     }
@@ -165,16 +188,39 @@ pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
         if shared.leaving.load(Ordering::SeqCst) {
             return;
         }
-        match shared.store.due(shared.now(), WAKE_AT_ONCE).await {
-            Ok(due) => {
-                for session in due {
-                    shared.hand_on(session, Input::Wake);
-                }
-            }
-            Err(error) => tracing::warn!(%error, "cannot look for due sessions"),
+        if let Err(error) = wake_due(&shared).await {
+            tracing::warn!(%error, "cannot look for due sessions");
         }
         let every = shared.config.wake_every;
         drop(shared);
         tokio::time::sleep(every).await;
+    }
+}
+
+/// Wakes what is due. Some stay due, because their history cannot be folded, and would hide the others if only the
+/// earliest were asked for; once loaded they take no place from those that are not.
+async fn wake_due(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let (mut woken, mut may_load) = (HashSet::new(), WAKE_AT_ONCE);
+    let mut limit = WAKE_AT_ONCE;
+    loop {
+        let due = shared.store.due(shared.now(), limit).await?;
+        let whole = due.len() < limit;
+        for session in due {
+            if !woken.insert(session) {
+                continue;
+            }
+            if !shared.rooms().contains_key(&session) {
+                may_load -= 1;
+            }
+            shared.hand_on(session, Input::Wake);
+            if may_load == 0 {
+                return Ok(());
+            }
+        }
+        if whole {
+            return Ok(());
+        }
+        limit *= 2;
+        tokio::task::yield_now().await;
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Owns: the head of the view for each set of streams and the pages of folded messages, in memory and in the store.
 //! Must not know: who may read what. Invariant: nothing here is made anew for each joiner; a head is as old as its
-//! `at` says, and the events after it are read from the log.
+//! `at` says, and the events after it are read from the log. What is kept is a cache: when it cannot be kept, reading
+//! goes on without it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use flate2::read::DeflateDecoder;
@@ -16,7 +17,6 @@ use roundtable_protocol::frame::{HEAD_MESSAGES, PAGE_MESSAGES, ServerFrame, Snap
 use roundtable_protocol::view::{Page, StreamView};
 use roundtable_protocol::{Event, Rev, Seq, SessionId, Stream, StreamSet, View};
 use roundtable_store::{Store, StoreError, StoredEvent, ViewKey, ViewSnapshot};
-use tokio::sync::Mutex;
 
 use crate::frame::{Frame, deflate};
 
@@ -29,7 +29,16 @@ const CHUNK: usize = 2_000;
 pub(crate) struct Views {
     session: SessionId,
     store: Arc<dyn Store>,
-    heads: Mutex<HashMap<StreamSet, Head>>,
+    /// Held while a head is made, so that a crowd of joiners waits for one fold. The room's task never waits for it.
+    making: tokio::sync::Mutex<()>,
+    heads: std::sync::Mutex<Heads>,
+}
+
+#[derive(Default)]
+struct Heads {
+    known: HashMap<StreamSet, Head>,
+    /// How often everything was forgotten; a head that was begun before is not kept.
+    forgotten: u64,
 }
 
 /// The head of the view for one set of streams.
@@ -44,39 +53,56 @@ pub(crate) struct Head {
 
 impl Views {
     pub(crate) fn new(session: SessionId, store: Arc<dyn Store>) -> Self {
-        Self { session, store, heads: Mutex::default() }
+        Self { session, store, making: tokio::sync::Mutex::default(), heads: std::sync::Mutex::default() }
     }
 
     /// Returns a head for readers of `streams` that is at most [`FOLD_AFTER`] events older than `now`.
     pub(crate) async fn head(&self, streams: StreamSet, now: [Seq; 4]) -> Result<Head, StoreError> {
-        let mut heads = self.heads.lock().await;
-        let known = match heads.get(&streams) {
-            Some(head) => Some(head.clone()),
-            None => self.stored(streams).await?,
-        };
+        let _turn = self.making.lock().await;
+        let (known, forgotten) = self.known(streams).await?;
         let head = match known {
             Some(head) if age(&head.at, streams, now) <= FOLD_AFTER => head,
             old => self.make(streams, old).await?.0,
         };
-        heads.insert(streams, head.clone());
+        self.know(streams, &head, forgotten);
         Ok(head)
     }
 
     /// Returns the view of `streams` with everything folded in that is in the log now.
     pub(crate) async fn view(&self, streams: StreamSet) -> Result<View, StoreError> {
-        let mut heads = self.heads.lock().await;
-        let old = match heads.get(&streams) {
-            Some(head) => Some(head.clone()),
-            None => self.stored(streams).await?,
-        };
+        let _turn = self.making.lock().await;
+        let (old, forgotten) = self.known(streams).await?;
         let (head, view) = self.make(streams, old).await?;
-        heads.insert(streams, head);
+        self.know(streams, &head, forgotten);
         Ok(view)
     }
 
     /// Forgets everything at hand: text has been erased, and the store has dropped its copies.
-    pub(crate) async fn forget(&self) {
-        self.heads.lock().await.clear();
+    pub(crate) fn forget(&self) {
+        let mut heads = self.heads();
+        heads.known.clear();
+        heads.forgotten += 1;
+    }
+
+    /// Returns the head that is at hand or in the store, and how often everything was forgotten before.
+    async fn known(&self, streams: StreamSet) -> Result<(Option<Head>, u64), StoreError> {
+        let (known, forgotten) = {
+            let heads = self.heads();
+            (heads.known.get(&streams).cloned(), heads.forgotten)
+        };
+        let known = if known.is_some() { known } else { self.stored(streams).await? };
+        Ok((known, forgotten))
+    }
+
+    fn know(&self, streams: StreamSet, head: &Head, forgotten: u64) {
+        let mut heads = self.heads();
+        if heads.forgotten == forgotten {
+            heads.known.insert(streams, head.clone());
+        }
+    }
+
+    fn heads(&self) -> MutexGuard<'_, Heads> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a page of folded messages.
@@ -94,7 +120,7 @@ impl Views {
         if full {
             let json = serde_json::to_vec(&made).expect("a page serialises: string keys, no failing parts");
             let snapshot = ViewSnapshot { rev, bytes: deflate(&json) };
-            self.store.put_view(self.session, key, snapshot).await?;
+            self.keep(key, snapshot).await;
         }
         Ok(made)
     }
@@ -145,7 +171,8 @@ impl Views {
             return Ok((old, view));
         }
         let head = Head::new(self.session, rev, view.clone());
-        self.keep(streams, &head).await?;
+        let json = serde_json::to_vec(&view).expect("a view serialises: string keys, no failing parts");
+        self.keep(ViewKey::Head(streams), ViewSnapshot { rev, bytes: deflate(&json) }).await;
         Ok((head, view))
     }
 
@@ -155,11 +182,10 @@ impl Views {
         Ok(view.map(|view| Head::new(self.session, kept.rev, view)))
     }
 
-    async fn keep(&self, streams: StreamSet, head: &Head) -> Result<(), StoreError> {
-        let Some(view) = head.view() else { return Ok(()) };
-        let json = serde_json::to_vec(&view).expect("a view serialises: string keys, no failing parts");
-        let snapshot = ViewSnapshot { rev: head.rev, bytes: deflate(&json) };
-        self.store.put_view(self.session, ViewKey::Head(streams), snapshot).await
+    async fn keep(&self, key: ViewKey, snapshot: ViewSnapshot) {
+        if let Err(error) = self.store.put_view(self.session, key, snapshot).await {
+            tracing::warn!(session.id = %self.session, %error, "a view cannot be kept and will be made again");
+        }
     }
 }
 

@@ -119,6 +119,8 @@ impl Server {
         };
         let (listener, bound) = listen(settings.listen).await?;
         let hub = HubConfig { label: drivers.label(), ..parts.hub };
+        // Rooms keep it for who reads, connections for who does not.
+        let heartbeat = hub.head_every;
         let (manager, work) = SessionManager::new(Arc::clone(&store), hub);
         let stop_turns = CancellationToken::new();
         let turns = tokio::spawn(turns::run(drivers, work, stop_turns.clone()));
@@ -126,6 +128,7 @@ impl Server {
             rates: Rates::new(&settings.limits),
             settings,
             bound,
+            heartbeat,
             manager,
             logins: Arc::new(Logins::new(Arc::clone(&store))),
             store,

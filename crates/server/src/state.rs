@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use roundtable_hub::SessionManager;
 use roundtable_protocol::{Code, LinkId, Problem, UserId};
@@ -29,6 +30,8 @@ pub struct Inner {
     pub settings: Settings,
     /// The address that is listened on.
     pub bound: SocketAddr,
+    /// How often a connection hears something at least.
+    pub heartbeat: Duration,
     /// The sessions.
     pub manager: SessionManager,
     /// The store beneath them.

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use roundtable_protocol::command::MessagePost;
-use roundtable_protocol::model::{SessionKind, Settings, Visibility};
-use roundtable_protocol::{DEFAULT_PROJECT, Rev};
+use roundtable_protocol::model::{SessionKind, SessionState, Settings, Visibility};
+use roundtable_protocol::{ConnectionId, DEFAULT_PROJECT, Rev, Timestamp};
 use roundtable_store::{Commit, MemoryStore, NewEvent};
 
 use super::*;
@@ -45,6 +45,10 @@ async fn say(manager: &SessionManager, session: SessionId, who: UserId) -> Resul
 
 /// Writes an event behind the rooms' back, as a newer version or a fault would.
 async fn plant(manager: &SessionManager, session: SessionId, kind: &str, body: &str) {
+    plant_due(manager, session, kind, body, None).await;
+}
+
+async fn plant_due(manager: &SessionManager, session: SessionId, kind: &str, body: &str, wake_at: Option<Timestamp>) {
     let head = manager.store().head(session).await.expect("answered").expect("there");
     let (id, at) = (EventId(clock::new_key()), clock::now());
     let header = format!(r#"{{"id":"{id}","kind":"{kind}","actor":"system","at":"{at}"}}"#);
@@ -69,7 +73,7 @@ async fn plant(manager: &SessionManager, session: SessionId, kind: &str, body: &
         redactions: Vec::new(),
         directory: None,
         members: Vec::new(),
-        wake_at: None,
+        wake_at,
         at,
         outbox: Vec::new(),
         documents: Vec::new(),
@@ -135,4 +139,58 @@ async fn a_second_create_with_the_same_key_is_the_first_once_more_or_refused() {
         let refused = manager.create(key, other).await.map(|_| ()).map_err(|p| p.code);
         assert_eq!(refused, Err(Code::KeyReused));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_stay_due_do_not_hide_the_others() {
+    let (began, at) = (tokio::time::Instant::now(), clock::now());
+    let now = Arc::new(move || at.saturating_add(began.elapsed()).expect("a time"));
+    let (manager, _work) =
+        SessionManager::new(Arc::new(MemoryStore::default()), HubConfig { now, ..HubConfig::default() });
+    for _ in 0..250 {
+        let (broken, _) = session(&manager).await;
+        plant_due(&manager, broken, "moon.landed", "{}", Some(Timestamp::UNIX_EPOCH)).await;
+    }
+    let (expires, owner) = (SessionId(clock::new_key()), UserId(clock::new_key()));
+    let expires_at = Some(at.saturating_add(std::time::Duration::from_secs(5)).expect("a time"));
+    manager.create(clock::new_key(), Founding { expires_at, ..founding(expires, owner) }).await.expect("created");
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    let entry = manager.store().session(expires).await.expect("answered").expect("there");
+    assert_eq!(entry.info.state, SessionState::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_names_leaves_nothing_behind() {
+    let manager = manager();
+    let (user, outbox) = (UserId(clock::new_key()), Outbox::new(ConnectionId(clock::new_key())));
+    let command = Command::MessagePost(MessagePost { text: "hello".to_owned(), ..MessagePost::default() });
+    for round in 0..100 {
+        let mut answers = Vec::new();
+        for re in 0..100 {
+            let session_id = SessionId(clock::new_key());
+            let envelope = Envelope {
+                key: clock::new_key(),
+                stream: Stream::Main,
+                seen: None,
+                retry: false,
+                command: command.clone(),
+            };
+            let frame = CommandFrame {
+                id: re,
+                key: envelope.key,
+                session_id,
+                stream: None,
+                seen: None,
+                name: command.name().to_owned(),
+                data: serde_json::Value::Null,
+                retry: false,
+            };
+            manager.submit(user, &outbox, &frame, envelope);
+        }
+        while answers.len() < 100 {
+            assert!(outbox.take(&mut answers).await, "round {round}");
+        }
+        assert!(answers.iter().all(|f| f.kind() == "error"));
+    }
+    assert_eq!(outbox.sessions(), []);
 }

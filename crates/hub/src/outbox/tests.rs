@@ -13,7 +13,7 @@ fn both() -> StreamSet {
 
 fn outbox() -> Arc<Outbox> {
     let outbox = Outbox::new(ConnectionId::NIL);
-    outbox.open(SESSION, both(), [Seq::ZERO; 4]);
+    outbox.open(SESSION, both(), [Seq::ZERO; 4]).expect("a place");
     outbox
 }
 
@@ -57,7 +57,7 @@ fn a_snapshot_with_a_lost_stream_in_it_makes_the_reader_start_again() {
 fn a_backlog_above_its_bounds_takes_the_heaviest_subscription_and_no_other() {
     let outbox = outbox();
     let light = SessionId::derive(uuid::Uuid::from_u128(7), 0);
-    outbox.open(light, both(), [Seq::ZERO; 4]);
+    outbox.open(light, both(), [Seq::ZERO; 4]).expect("a place");
     let streams = BTreeMap::from([(Stream::Main, Seq(5))]);
     outbox.offer(Frame::encode(&ServerFrame::Head(Head { session_id: light, streams })));
     let full = (1..).map(|seq| outbox.offer(events(Stream::Main, seq))).take_while(|p| *p == Pushed::Waits).count();
@@ -88,6 +88,48 @@ fn nothing_overtakes_a_command_that_found_the_window_full() {
     outbox.answered(SESSION);
     assert_eq!(outbox.submit(SESSION, keys[2], 1), Err(Refused::RetryInOrder));
     assert!(outbox.submit(SESSION, keys[1], 1).is_ok());
+}
+
+#[test]
+fn a_session_of_which_nothing_is_open_is_forgotten() {
+    let outbox = outbox();
+    let sessions =
+        || (0..10_000u128).map(|n| (SessionId::derive(uuid::Uuid::from_u128(n), 0), uuid::Uuid::from_u128(n)));
+    for (session, key) in sessions() {
+        let order = outbox.submit(session, key, 32).expect("a place");
+        outbox.answered(session);
+        outbox.close_gate(session, order, key);
+        assert!(!outbox.is_gated(session, order + 1), "nothing is remembered of what is not there");
+    }
+    assert_eq!(outbox.sessions(), [SESSION]);
+    outbox.shut(SESSION);
+    assert_eq!(outbox.sessions(), []);
+    assert_eq!(outbox.offer(events(Stream::Main, 1)), Pushed::Gone, "a late frame of an ended subscription");
+}
+
+#[test]
+fn a_connection_has_to_do_with_so_many_sessions_and_no_more() {
+    let outbox = outbox();
+    let key = uuid::Uuid::from_u128;
+    let others = (0..10_000u128).map(|n| SessionId::derive(key(n), 0));
+    let held = others.clone().filter(|session| outbox.hold(*session, key(1)).is_ok()).count();
+    assert_eq!((held, outbox.sessions().len()), (MAX_SESSIONS - 1, MAX_SESSIONS));
+    let late = SessionId::derive(key(20_000), 0);
+    assert_eq!(outbox.hold(late, key(2)), Err(Refused::TooManySessions));
+    assert_eq!(outbox.submit(late, key(2), 32), Err(Refused::TooManySessions));
+    assert!(outbox.open(late, both(), [Seq::ZERO; 4]).is_err_and(|p| p.code == Code::TooManySessions && !p.retryable));
+    let first = others.clone().next().expect("one");
+    outbox.submit(first, key(1), 32).expect("the key that is waited for has come back");
+    outbox.answered(first);
+    assert!(outbox.submit(late, key(2), 32).is_ok(), "one place is free again");
+}
+
+#[test]
+fn a_closed_outbox_takes_no_subscription_whose_end_nobody_would_tell() {
+    let outbox = Outbox::new(ConnectionId::NIL);
+    outbox.close();
+    assert!(outbox.open(SESSION, both(), [Seq::ZERO; 4]).is_err());
+    assert_eq!(outbox.sessions(), []);
 }
 
 /// A socket that takes so many bytes and no more.

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Queued, Receipt, Reply, Room};
+use super::{Landed, Queued, Receipt, Reply, Room};
 use crate::clock;
 use crate::fanout::OutEvent;
 
@@ -170,7 +170,7 @@ impl Room {
         let store = std::sync::Arc::clone(&self.shared.store);
         self.in_flight = Some(Box::pin(async move {
             let outcome = store.append(commit).await;
-            (batch, outcome)
+            Landed::Appended(batch, outcome)
         }));
     }
 

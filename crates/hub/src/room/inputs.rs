@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use roundtable_access::Subject;
 use roundtable_core::Caller;
-use roundtable_protocol::frame::{Ack, EphemeralIn, Lane, You};
+use roundtable_protocol::frame::{Ack, EphemeralIn, You};
 use roundtable_protocol::model::Membership;
 use roundtable_protocol::{Code, ConnectionId, LeaseId, Permission, Problem, Seq, Stream, StreamSet, UserId};
 use tokio::time::Instant;
 
 use super::batch::Outcome;
 use super::settle::answer;
-use super::{Input, Look, Question, Queued, Room, Subscription};
+use super::{Input, Look, Question, Queued, Reply, Room, Subscription};
 use crate::fanout::Subscriber;
 use crate::joins::Join;
 use crate::lanes;
@@ -37,6 +37,7 @@ impl Room {
                 self.refresh_rights(&[]);
             }
             Input::Wake => self.on_time(),
+            Input::Delete(user, deleted) => self.want_deleted(user, deleted),
             Input::Shutdown(done) => {
                 self.leaving = Some(done);
                 self.shut_down_driver();
@@ -45,15 +46,17 @@ impl Room {
     }
 
     fn enqueue(&mut self, queued: Queued) {
-        self.idle_since = Instant::now();
+        self.idle_since = None;
         if let Caller::User(user) = queued.caller
             && let Some(participant) = self.committed.participant_of(user)
         {
             let id = participant.id;
             self.presence.activity(id, self.shared.now());
         }
-        if self.queue.len() >= self.shared.config.inbox && queued.caller != Caller::System {
-            let outcome = Outcome::Refused(Problem::new(Code::Overloaded).retry_after_ms(250));
+        let full = self.queue.len() >= self.shared.config.inbox && queued.caller != Caller::System;
+        if full || self.blind && !matches!(queued.reply, Reply::Nobody) {
+            let (code, ms) = if full { (Code::Overloaded, 250) } else { (Code::Unavailable, 1_000) };
+            let outcome = Outcome::Refused(Problem::new(code).retry_after_ms(ms));
             self.gate(&queued, &outcome);
             return answer(self.id, queued, outcome);
         }
@@ -77,7 +80,11 @@ impl Room {
         positions.retain(|p| subscriber.streams.contains(p.stream));
         positions.sort_by_key(|p| p.stream);
         positions.dedup_by_key(|p| p.stream);
-        connection.open(self.id, subscriber.streams, self.committed.heads());
+        let mut has = [Seq::ZERO; 4];
+        for position in &positions {
+            has[position.stream as usize] = position.after.as_ref().map_or(Seq::ZERO, |after| after.seq);
+        }
+        connection.open(self.id, subscriber.streams, has)?;
         self.fanout.add(subscriber);
         if let Some(id) = id.filter(|_| request.present) {
             self.presence.connect(id, connection.id(), self.shared.now());
@@ -98,6 +105,7 @@ impl Room {
             store: Arc::clone(&self.shared.store),
             views: Arc::clone(&self.views),
             room,
+            begun: false,
         };
         tokio::spawn(join.run());
         Ok(())
@@ -120,10 +128,12 @@ impl Room {
     }
 
     fn unsubscribe(&mut self, connection: ConnectionId) {
-        if self.fanout.remove(connection).is_some() {
-            self.presence.disconnect(connection, self.shared.now());
-            self.count_online();
+        if let Some(subscriber) = self.fanout.remove(connection) {
+            subscriber.outbox.shut(self.id);
         }
+        // One that lagged is no subscriber any more, but was still there.
+        self.presence.disconnect(connection, self.shared.now());
+        self.count_online();
     }
 
     fn ephemeral(&mut self, connection: ConnectionId, frame: EphemeralIn) {
@@ -136,9 +146,7 @@ impl Room {
             return;
         }
         self.presence.activity(participant, self.shared.now());
-        if frame.lane != Lane::Presence {
-            self.lanes.put(frame.stream, frame.lane, participant, frame.data, now);
-        }
+        self.lanes.put(frame.stream, frame.lane, participant, frame.data, now);
         self.show(now);
     }
 

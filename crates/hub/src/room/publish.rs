@@ -173,9 +173,6 @@ impl Room {
     /// Counts who is connected, for lists of sessions.
     pub(crate) fn count_online(&mut self) {
         self.online.store(self.presence.online().len(), std::sync::atomic::Ordering::Relaxed);
-        if self.fanout.is_empty() {
-            self.idle_since = Instant::now();
-        }
     }
 
     /// Writes a state snapshot when the tail outweighs the last one, or whenever there is a tail and `last` is set.

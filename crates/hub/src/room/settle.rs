@@ -5,12 +5,12 @@ use std::sync::Arc;
 use roundtable_core::Caller;
 use roundtable_protocol::frame::{Accepted, ErrorFrame, ServerFrame};
 use roundtable_protocol::{Code, Command, EventBody, Problem, Rev, SessionId};
-use roundtable_store::{AppendError, Appended, StoreError};
+use roundtable_store::{AppendError, Appended, Store, StoreError, StoredEvent};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::batch::{Batch, Outcome};
-use super::{Queued, Receipt, Reply, Room, load};
+use super::{Landed, Queued, Receipt, Reply, Room, load};
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
 use crate::outbox::Outbox;
@@ -23,8 +23,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 const CHUNK: usize = 2_000;
 
 impl Room {
-    /// Takes the outcome of an append over.
-    pub(crate) async fn settle(&mut self, batch: Batch, outcome: Result<Appended, AppendError>) {
+    /// Takes over what the store has answered.
+    pub(super) async fn settle(&mut self, landed: Landed) {
+        match landed {
+            Landed::Appended(batch, outcome) => self.appended(batch, outcome).await,
+            Landed::Missed(batch, missed) => self.caught_up(batch, missed),
+        }
+    }
+
+    async fn appended(&mut self, batch: Batch, outcome: Result<Appended, AppendError>) {
         match outcome {
             Ok(Appended { rev }) => self.committed(batch, rev).await,
             Err(AppendError::RightsMoved { actual }) => {
@@ -32,14 +39,10 @@ impl Room {
                 self.decide_again(batch, |_| false);
             }
             Err(AppendError::Duplicate { id, .. }) => self.decide_again(batch, |key| key == id.0),
-            Err(AppendError::Conflict { .. }) => {
-                self.catch_up().await;
-                self.decide_again(batch, |_| true);
-            }
+            Err(AppendError::Conflict { .. }) => self.catch_up(batch, Duration::ZERO),
             Err(AppendError::Unknown(why)) => {
                 tracing::warn!(session.id = %self.id, why, "the outcome of a commit is unknown; reading back");
-                self.catch_up().await;
-                self.decide_again(batch, |_| true);
+                self.catch_up(batch, Duration::ZERO);
             }
             Err(AppendError::Full) => self.refused_by_store(batch, Code::StorageFull),
             Err(AppendError::Unavailable(why)) => {
@@ -65,7 +68,7 @@ impl Room {
         let out: Vec<OutEvent> = batch.events.iter().map(super::batch::Prepared::to_out).collect();
         let bodies: Vec<EventBody> = batch.events.drain(..).map(|p| p.event.body).collect();
         if !batch.redactions.is_empty() {
-            self.views.forget().await;
+            self.views.forget();
         }
         let answered = self.reply(batch.items);
         self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
@@ -127,45 +130,83 @@ impl Room {
         self.answer(items);
     }
 
-    /// Reads commits that this room has not made, or does not know that it has made, and publishes them.
-    pub(crate) async fn catch_up(&mut self) {
-        loop {
-            match self.read_missed().await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(session.id = %self.id, %error, "cannot read back yet");
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-            }
-        }
+    /// Reads the next commits that this room has not made, or does not know that it has made. The batch waits for them:
+    /// nobody is answered before.
+    fn catch_up(&mut self, batch: Batch, after: Duration) {
+        let (store, session, rev) = (Arc::clone(&self.shared.store), self.id, self.rev);
+        self.in_flight = Some(Box::pin(async move {
+            tokio::time::sleep(after).await;
+            Landed::Missed(batch, Missed::read(store.as_ref(), session, rev).await)
+        }));
     }
 
-    async fn read_missed(&mut self) -> Result<(), StoreError> {
-        if let Some(head) = self.shared.store.head(self.id).await? {
-            self.grants.moved(head.rights_epoch);
-        }
-        loop {
-            let events = self.shared.store.read_commits(self.id, self.rev, CHUNK).await?;
-            if events.is_empty() {
-                return Ok(());
+    /// Takes over what was read back; until nothing is missing, reading goes on.
+    fn caught_up(&mut self, batch: Batch, missed: Result<Missed, StoreError>) {
+        let missed = match missed {
+            Ok(missed) => missed,
+            Err(error) => {
+                tracing::warn!(session.id = %self.id, %error, "cannot read back yet");
+                self.refuse_blindly();
+                return self.catch_up(batch, ASK_AGAIN);
             }
-            let roles_before = self.committed.roles_rev();
-            let (mut out, mut bodies) = (Vec::new(), Vec::new());
-            for stored in &events {
-                match load::fold(&mut self.committed, stored) {
-                    Ok(event) => bodies.push(event.body),
-                    Err(code) => {
-                        self.broken = Some(code);
-                        return Ok(());
-                    }
+        };
+        self.blind = false;
+        if let Some(rights_epoch) = missed.rights_epoch {
+            self.grants.moved(rights_epoch);
+        }
+        if missed.events.is_empty() || self.fold_missed(&missed.events).is_err() {
+            return self.decide_again(batch, |_| true);
+        }
+        self.catch_up(batch, Duration::ZERO);
+    }
+
+    /// Nothing can be decided before the log can be read: whoever waits is told so, and may send again.
+    fn refuse_blindly(&mut self) {
+        self.blind = true;
+        let (own, callers): (Vec<_>, Vec<_>) =
+            self.queue.drain(..).partition(|queued| matches!(queued.reply, Reply::Nobody));
+        self.queue.extend(own);
+        for deleted in self.deleting.drain(..) {
+            // A caller that has gone does not want the answer.
+            let _ = deleted.send(Err(Problem::new(Code::Unavailable).retry_after_ms(1_000)));
+        }
+        let refuse = |queued| (queued, Outcome::Refused(Problem::new(Code::Unavailable).retry_after_ms(1_000)));
+        let items = callers.into_iter().map(refuse).collect();
+        self.answer(items);
+    }
+
+    /// Folds events in that the log has and this room had not, and publishes them.
+    fn fold_missed(&mut self, events: &[StoredEvent]) -> Result<(), Code> {
+        let roles_before = self.committed.roles_rev();
+        let (mut out, mut bodies) = (Vec::new(), Vec::new());
+        for stored in events {
+            match load::fold(&mut self.committed, stored) {
+                Ok(event) => bodies.push(event.body),
+                Err(code) => {
+                    self.broken = Some(code);
+                    return Err(code);
                 }
-                self.rev = stored.rev;
-                let wire = crate::joins::wire(stored).into();
-                out.push(OutEvent { stream: stored.stream, seq: stored.seq, wire });
             }
-            self.views.forget().await;
-            self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
+            self.rev = stored.rev;
+            let wire = crate::joins::wire(stored).into();
+            out.push(OutEvent { stream: stored.stream, seq: stored.seq, wire });
         }
+        self.views.forget();
+        self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
+        Ok(())
+    }
+}
+
+/// What the log has beyond what a room knows.
+pub(super) struct Missed {
+    rights_epoch: Option<u64>,
+    events: Vec<StoredEvent>,
+}
+
+impl Missed {
+    async fn read(store: &dyn Store, session: SessionId, rev: Rev) -> Result<Self, StoreError> {
+        let rights_epoch = store.head(session).await?.map(|head| head.rights_epoch);
+        Ok(Self { rights_epoch, events: store.read_commits(session, rev, CHUNK).await? })
     }
 }
 

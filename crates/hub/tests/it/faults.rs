@@ -1,119 +1,18 @@
 //! A store that says no, loses its answer, or is written to by somebody else; and a room that panics.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use roundtable_hub::Subscription;
-use roundtable_protocol::{
-    Code, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, ServerFrame, SessionId, Stream, Timestamp, UserId,
-};
-use roundtable_store::{
-    Answer, AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, MemoryStore, OutboxRow,
-    PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoredEvent, TokenHash, Totals, User, UserPatch,
-    Verification, ViewKey, ViewSnapshot,
-};
+use roundtable_protocol::command::MessageRedact;
+use roundtable_protocol::frame::{After, StreamPosition};
+use roundtable_protocol::{Code, Command, MessageId, Seq, ServerFrame, SessionId, Stream};
+use roundtable_store::{MemoryStore, Store};
 
-use crate::support::{House, assert_consecutive};
+use crate::faulty::{Fate, Faulty, Refusal};
+use crate::support::{House, assert_consecutive, envelope, fill, nothing, post};
 
 const MAIN: Stream = Stream::Main;
-
-/// What happens to an append.
-#[derive(Clone, Copy)]
-enum Fate {
-    /// Not written, and said so.
-    Refused(Refusal),
-    /// Written, but the answer is lost.
-    WrittenUnknown,
-    /// Not written, and nobody knows.
-    LostUnknown,
-}
-
-#[derive(Clone, Copy)]
-enum Refusal {
-    Full,
-    Unavailable,
-}
-
-/// The memory store with a fate for the next appends.
-#[derive(Default)]
-struct Faulty {
-    inner: MemoryStore,
-    fates: Mutex<VecDeque<Fate>>,
-}
-
-impl Faulty {
-    fn next(&self, fates: &[Fate]) {
-        self.fates.lock().expect("one thread").extend(fates);
-    }
-}
-
-macro_rules! delegate {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        $(fn $name(&self, $($arg: $type),*) -> Answer<'_, $out> { self.inner.$name($($arg),*) })*
-    };
-}
-
-impl Store for Faulty {
-    fn append(&self, commit: Commit) -> Answer<'_, Appended, AppendError> {
-        let fate = self.fates.lock().expect("one thread").pop_front();
-        Box::pin(async move {
-            match fate {
-                None => self.inner.append(commit).await,
-                Some(Fate::Refused(Refusal::Full)) => Err(AppendError::Full),
-                Some(Fate::Refused(Refusal::Unavailable)) => Err(AppendError::Unavailable("planted".into())),
-                Some(Fate::LostUnknown) => Err(AppendError::Unknown("planted".into())),
-                Some(Fate::WrittenUnknown) => {
-                    self.inner.append(commit).await?;
-                    Err(AppendError::Unknown("planted".into()))
-                }
-            }
-        })
-    }
-
-    delegate! {
-        head(session: SessionId) -> Option<SessionHead>;
-        read(session: SessionId, stream: Stream, after: Seq, limit: usize, max_bytes: usize) -> Vec<StoredEvent>;
-        read_commits(session: SessionId, after: Rev, limit: usize) -> Vec<StoredEvent>;
-        find(session: SessionId, id: EventId) -> Option<Found>;
-        verify(session: SessionId) -> Verification;
-        due(now: Timestamp, limit: usize) -> Vec<SessionId>;
-        put_state(snapshot: StateSnapshot) -> ();
-        state(session: SessionId) -> Option<StateSnapshot>;
-        put_view(session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> ();
-        view(session: SessionId, key: ViewKey) -> Option<ViewSnapshot>;
-        session(session: SessionId) -> Option<DirectoryEntry>;
-        sessions_of(user: UserId, search: Option<String>, page: Option<PageToken>, limit: usize) -> Vec<DirectoryEntry>;
-        delete_session(session: SessionId) -> bool;
-        totals() -> Totals;
-        put_user(user: User) -> bool;
-        user(user: UserId) -> Option<User>;
-        change_user(user: UserId, patch: UserPatch) -> Option<User>;
-        put_login(login: Login) -> ();
-        login(token_hash: TokenHash) -> Option<Login>;
-        end_login(token_hash: TokenHash) -> bool;
-        put_link(link: Link) -> bool;
-        link(token_hash: TokenHash) -> Option<Link>;
-        links(session: SessionId) -> Vec<Link>;
-        revoke_link(session: SessionId, link: LinkId, at: Timestamp) -> Option<Link>;
-        use_link(link: LinkId, at: Timestamp) -> bool;
-        share_code(session: SessionId) -> ShareCode;
-        put_share_code(session: SessionId, code: String, replace: bool) -> bool;
-        end_share_code(session: SessionId) -> bool;
-        session_by_code(code: String) -> Option<SessionId>;
-        rights_epoch(project: ProjectId) -> u64;
-        raise_rights_epoch(project: ProjectId) -> u64;
-        put_read_mark(session: SessionId, participant: ParticipantId, stream: Stream, seq: Seq) -> ();
-        read_marks(session: SessionId) -> Vec<(ParticipantId, Stream, Seq)>;
-        outbox_due(now: Timestamp, limit: usize) -> Vec<OutboxRow>;
-        outbox_done(id: u64) -> bool;
-        document_updates(session: SessionId, document: uuid::Uuid, after: u64) -> Vec<DocumentUpdate>;
-        close() -> ();
-    }
-
-    fn exclusive(&self) -> bool {
-        self.inner.exclusive()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn what_the_store_refuses_is_answered_with_its_code_and_nothing_is_shown() {
@@ -201,4 +100,138 @@ async fn a_subscription_of_a_missing_session_is_not_found() {
     let session_id = SessionId(roundtable_hub::clock::new_key());
     let request = Subscription { connection: outbox, re: 1, session_id, streams: vec![], present: true };
     assert_eq!(house.manager.subscribe(ana, request).await.map_err(|p| p.code), Err(Code::NotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_stops_no_reading() {
+    let store = Arc::new(Faulty::default());
+    let mut house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 300).await;
+    store.refuse_views();
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    reader.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    let page = house.manager.page(session, ana, MAIN, 0).await.expect("a page");
+    assert_eq!(page.messages.len(), 256);
+    house.manager.command(session, ana, envelope(MAIN, post("what was said?", true))).await.expect("asked");
+    let work = tokio::time::timeout(Duration::from_secs(5), house.work.recv()).await;
+    let work = work.expect("the conversation can be read for a turn").expect("handed to a driver");
+    assert!(work.transcript.iter().any(|m| m.asks && m.text == "what was said?"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_whose_history_cannot_be_read_is_told_so() {
+    let store = Arc::new(Faulty::default());
+    let house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    house.post(session, ana, MAIN, "kept").await.expect("posted");
+    store.fail_reads(1);
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let error = reader.until(|f| matches!(f, ServerFrame::Error(_))).await;
+    let ServerFrame::Error(error) = error else { unreachable!("an error was waited for") };
+    assert_eq!((error.re, error.session_id), (Some(1), Some(session)));
+    assert!(error.problem.code == Code::Unavailable && error.problem.retryable);
+    assert!(reader.frames.iter().all(|f| !matches!(f, ServerFrame::Subscribed(_) | ServerFrame::Lagging(_))));
+    house.subscribe(&reader, session, ana, vec![nothing(MAIN)]).await.expect("subscribed again");
+    reader.until_text("kept").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_whose_history_breaks_off_subscribes_again_without_a_hole() {
+    let store = Arc::new(Faulty::default());
+    let house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 300).await;
+    let mut first = house.reader(session, ana, &[MAIN]).await;
+    first.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    fill(&house, session, ana, 300, 310).await;
+    store.fail_reads(1);
+    store.reads.shut();
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    store.reads.holds().await;
+    reader.take_what_is_there();
+    store.reads.open();
+    let snapshot = reader.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    let ServerFrame::Snapshot(snapshot) = snapshot else { unreachable!("a snapshot was waited for") };
+    let lagging = reader.until(|f| matches!(f, ServerFrame::Lagging(_))).await;
+    let had = snapshot.at[&MAIN];
+    assert!(matches!(lagging, ServerFrame::Lagging(l) if l.after <= had), "never above what was sent");
+    fill(&house, session, ana, 310, 311).await;
+    let resumed = StreamPosition { stream: MAIN, epoch: None, after: Some(After { seq: had, id: None }) };
+    house.subscribe(&reader, session, ana, vec![resumed]).await.expect("subscribed again");
+    reader.until_text("line 310").await;
+    assert_consecutive(&reader.seqs(MAIN), had);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_commit_cannot_be_read_back_the_room_answers_what_it_knows() {
+    let store = Arc::new(Faulty::default());
+    let house = Arc::new(House::over(store.clone()));
+    let (session, ana) = house.session().await;
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    reader.until(|f| matches!(f, ServerFrame::Events(_))).await;
+    store.next(&[Fate::WrittenUnknown]);
+    store.fail_reads(usize::MAX);
+    let unknown = tokio::spawn({
+        let house = house.clone();
+        async move { house.post(session, ana, MAIN, "unknown").await }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let second = Duration::from_secs(1);
+    let standing = tokio::time::timeout(second, house.manager.standing(session, ana)).await;
+    standing.expect("in time").expect("reading works");
+    let refused = tokio::time::timeout(second, house.post(session, ana, MAIN, "more")).await.expect("in time");
+    assert_eq!(refused.map(drop).map_err(|p| p.code), Err(Code::Unavailable));
+    assert!(!unknown.is_finished(), "nobody is answered before the log has been read");
+    store.fail_reads(0);
+    unknown.await.expect("no panic").expect("it was in the log");
+    house.post(session, ana, MAIN, "after").await.expect("writing goes on");
+    reader.until_text("after").await;
+    assert_consecutive(&reader.seqs(MAIN), Seq::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_does_not_keep_a_server_from_ending() {
+    for stuck in ["reads fail", "an append hangs"] {
+        let store = Arc::new(Faulty::default());
+        let house = Arc::new(House::over(store.clone()));
+        let (session, ana) = house.session().await;
+        house.post(session, ana, MAIN, "kept").await.expect("posted");
+        if stuck == "reads fail" {
+            store.next(&[Fate::LostUnknown]);
+            store.fail_reads(usize::MAX);
+        } else {
+            store.appends.shut();
+        }
+        let pending = tokio::spawn({
+            let house = house.clone();
+            async move { house.post(session, ana, MAIN, "unknown").await.map(drop).map_err(|p| p.retryable) }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), house.manager.shutdown()).await;
+        assert!(ended.is_ok(), "{stuck}");
+        assert_eq!(pending.await.expect("no panic"), Err(true), "{stuck}: whoever waits may send again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasing_does_not_wait_for_a_joiner_s_history() {
+    let store = Arc::new(Faulty::default());
+    let house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 300).await;
+    let said = house.post(session, ana, MAIN, "wrong").await.expect("posted");
+    store.reads.shut();
+    let mut slow = house.reader(session, ana, &[MAIN]).await;
+    store.reads.holds().await;
+    let redact = Command::MessageRedact(MessageRedact { message: MessageId(said.id.0), reason: None });
+    let erased = tokio::time::timeout(Duration::from_secs(5), house.give(session, ana, redact)).await;
+    erased.expect("at once").expect("erased");
+    store.reads.open();
+    slow.until(|f| matches!(f, ServerFrame::Events(e) if e.items.iter().any(|e| e.body.kind() == "message.redacted")))
+        .await;
+    let mut fresh = house.reader(session, ana, &[MAIN]).await;
+    fresh.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    fresh.settle().await;
+    assert!(!format!("{:?}", fresh.frames).contains("wrong"), "no view keeps what was erased");
 }

@@ -1,20 +1,16 @@
 //! Joining, resuming, lagging.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use roundtable_hub::{Outbox, clock};
-use roundtable_protocol::frame::{After, StartMode, StreamPosition};
-use roundtable_protocol::{ConnectionId, Epoch, Event, Role, Seq, ServerFrame, SessionId, Stream, UserId};
+use roundtable_hub::clock;
+use roundtable_protocol::frame::{After, EphemeralIn, Lane, StartMode, StreamPosition};
+use roundtable_protocol::model::SettingsPatch;
+use roundtable_protocol::{Code, Command, Epoch, Event, Role, Seq, ServerFrame, Stream};
 
-use crate::support::{House, Reader, assert_consecutive, nothing};
+use crate::support::{House, Reader, assert_consecutive, fill, nothing};
 
 const MAIN: Stream = Stream::Main;
-
-async fn fill(house: &House, session: SessionId, who: UserId, from: u64, to: u64) {
-    for i in from..to {
-        house.post(session, who, MAIN, &format!("line {i}")).await.expect("posted");
-    }
-}
 
 async fn mode(reader: &mut Reader) -> StartMode {
     match reader.until(|f| matches!(f, ServerFrame::Subscribed(_))).await {
@@ -135,7 +131,7 @@ async fn presence_is_told_and_ends_fifteen_seconds_after_the_last_connection() {
     let (session, ana) = house.session().await;
     let (ben, participant) = house.person(session, "Ben", Role::Collaborator).await;
     let mut reader = house.reader(session, ana, &[MAIN]).await;
-    let gone = Reader { outbox: Outbox::new(ConnectionId(clock::new_key())), frames: Vec::new() };
+    let gone = Reader::new();
     house.subscribe(&gone, session, ben, vec![nothing(MAIN)]).await.expect("subscribed");
     let shows = |frame: &ServerFrame, status: &str| match frame {
         ServerFrame::Ephemeral(e) => {
@@ -144,8 +140,13 @@ async fn presence_is_told_and_ends_fifteen_seconds_after_the_last_connection() {
         _ => false,
     };
     reader.until(|f| shows(f, "active")).await;
-    assert_eq!(Arc::strong_count(&gone.outbox), 2);
     house.manager.disconnected(&gone.outbox);
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    reader.take_what_is_there();
+    assert!(!reader.frames.iter().any(|f| shows(f, "offline")), "a network cut of 14 s is not seen");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    reader.take_what_is_there();
+    assert!(reader.frames.iter().any(|f| shows(f, "offline")));
     let left = house.manager.participants(session, ana).await.expect("a list");
     assert!(left.iter().any(|(p, _)| p.id == participant.id), "membership outlasts the connection");
 }
@@ -172,4 +173,96 @@ async fn a_crowd_written_in_shards_gets_what_a_few_get() {
         assert_consecutive(&reader.seqs(MAIN), Seq::ZERO);
         assert!(reader.frames.iter().all(|f| !matches!(f, ServerFrame::Lagging(_))), "reader {i}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_fifteen_seconds_a_reader_is_told_the_heads_of_what_it_may_read_and_of_nothing_else() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let (eve, _) = house.person(session, "Eve", Role::Viewer).await;
+    let patch = SettingsPatch { side_for_viewers: Some(false), ..SettingsPatch::default() };
+    house.give(session, ana, Command::SessionChangeSettings(patch)).await.expect("changed");
+    fill(&house, session, ana, 0, 3).await;
+    house.post(session, ana, Stream::Side, "aside").await.expect("posted");
+    let mut readers = [house.reader(session, ana, &Stream::ALL).await, house.reader(session, eve, &Stream::ALL).await];
+    let heads = |reader: &mut Reader| -> Vec<BTreeMap<Stream, Seq>> {
+        reader.take_what_is_there();
+        let head = |f: &ServerFrame| if let ServerFrame::Head(h) = f { Some(h.streams.clone()) } else { None };
+        reader.frames.iter().filter_map(head).collect()
+    };
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    assert!(readers.iter_mut().all(|r| heads(r).len() <= 1), "not more often");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(readers.iter_mut().all(|r| !heads(r).is_empty()));
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let stored = house.manager.store().head(session).await.expect("answered").expect("there").heads;
+    for (reader, user, side) in [(0, ana, true), (1, eve, false)] {
+        let may = house.manager.standing(session, user).await.expect("there").grant.streams;
+        assert_eq!((may.contains(MAIN), may.contains(Stream::Side)), (true, side));
+        let told = heads(&mut readers[reader]);
+        let expected: BTreeMap<_, _> = may.iter().map(|s| (s, stored[s as usize])).collect();
+        assert!(told.len() >= 2 && told.iter().all(|streams| *streams == expected), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lags_and_then_goes_is_not_there_any_more() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let (ben, participant) = house.person(session, "Ben", Role::Collaborator).await;
+    let slow = house.reader(session, ben, &[MAIN]).await;
+    fill(&house, session, ana, 0, 5).await;
+    let text = "x".repeat(36_000);
+    for _ in 0..40 {
+        house.post(session, ana, MAIN, &text).await.expect("posted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    house.manager.disconnected(&slow.outbox);
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let people = house.manager.participants(session, ana).await.expect("a list");
+    let (_, presence) = people.into_iter().find(|(p, _)| p.id == participant.id).expect("still a member");
+    assert_eq!(presence, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_reads_at_most_256_sessions() {
+    let house = House::new();
+    let reader = Reader::new();
+    let mut last = None;
+    for n in 0..=256 {
+        let (session, ana) = house.session().await;
+        let subscribed = house.subscribe(&reader, session, ana, vec![nothing(MAIN)]).await;
+        assert_eq!(subscribed.map_err(|p| p.code), if n < 256 { Ok(()) } else { Err(Code::TooManySessions) });
+        if n == 255 {
+            house.manager.unsubscribe(session, &reader.outbox).await;
+            house.subscribe(&reader, session, ana, vec![nothing(MAIN)]).await.expect("its place was free again");
+            last = Some(session);
+        }
+    }
+    let session = last.expect("the 256th");
+    house.manager.unsubscribe(session, &reader.outbox).await;
+    let (another, ana) = house.session().await;
+    house.subscribe(&reader, another, ana, vec![nothing(MAIN)]).await.expect("a place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_to_be_shown_is_refused_with_its_own_code() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let (ben, _) = house.person(session, "Ben", Role::Collaborator).await;
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let mut shows = house.reader(session, ben, &[MAIN]).await;
+    shows.until(|f| matches!(f, ServerFrame::Subscribed(_))).await;
+    // The quotes count.
+    for letters in [1_023, 1_022] {
+        let data = serde_json::Value::from("x".repeat(letters));
+        let frame = EphemeralIn { session_id: session, stream: MAIN, lane: Lane::Pointer, data };
+        house.manager.ephemeral(&shows.outbox, frame);
+    }
+    let error = shows.until(|f| matches!(f, ServerFrame::Error(_))).await;
+    let ServerFrame::Error(error) = error else { unreachable!("an error was waited for") };
+    assert_eq!((error.re, error.session_id, error.problem.code), (None, Some(session), Code::EphemeralTooLarge));
+    let shown = |f: &ServerFrame| matches!(f, ServerFrame::Ephemeral(e) if e.lane == Lane::Pointer);
+    let shown = reader.until(shown).await;
+    assert!(matches!(shown, ServerFrame::Ephemeral(e) if e.items[0].data.as_str().map(str::len) == Some(1_022)));
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod faults;
+mod faulty;
 mod joins;
 mod life;
 mod rights;

@@ -1,8 +1,12 @@
 //! A lost right is gone from everything at once.
 
+use std::sync::Arc;
+
 use roundtable_protocol::model::SettingsPatch;
 use roundtable_protocol::{Code, Command, Role, ServerFrame, Stream};
+use roundtable_store::Store;
 
+use crate::faulty::Faulty;
 use crate::support::{House, change_role, envelope, post, remove};
 
 const BOTH: [Stream; 2] = [Stream::Main, Stream::Side];
@@ -82,6 +86,31 @@ async fn a_rights_epoch_that_moves_in_flight_is_caught_and_the_command_decided_a
     let project = roundtable_protocol::DEFAULT_PROJECT;
     house.manager.store().raise_rights_epoch(project).await.expect("raised");
     house.post(session, ana, Stream::Main, "after").await.expect("posted with a grant of the new epoch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_lost_elsewhere_while_a_commit_is_in_flight_writes_nothing() {
+    let store = Arc::new(Faulty::default());
+    let (here, elsewhere) = (Arc::new(House::over(store.clone())), House::over(store.inner.clone()));
+    let (session, ana) = here.session().await;
+    let (ben, participant) = here.person(session, "Ben", Role::Collaborator).await;
+    here.post(session, ben, Stream::Main, "still may").await.expect("posted");
+    let mut reader = here.reader(session, ana, &BOTH).await;
+    store.appends.shut();
+    let said = tokio::spawn({
+        let here = here.clone();
+        async move { here.post(session, ben, Stream::Main, "may not").await.map(drop) }
+    });
+    store.appends.holds().await;
+    elsewhere.give(session, ana, change_role(&participant, Role::Viewer)).await.expect("demoted");
+    store.raise_rights_epoch(roundtable_protocol::DEFAULT_PROJECT).await.expect("raised");
+    let before = store.head(session).await.expect("answered").expect("there").heads;
+    store.appends.open();
+    assert_eq!(said.await.expect("no panic").map_err(|p| p.code), Err(Code::Forbidden));
+    assert_eq!(store.head(session).await.expect("answered").expect("there").heads, before, "nothing was written");
+    here.post(session, ana, Stream::Main, "last").await.expect("posted");
+    reader.until_text("last").await;
+    assert!(!format!("{:?}", reader.frames).contains("may not"));
 }
 
 /// The rule "the assistant answers always while one person who may prompt is online" counts by role in `core`; who may

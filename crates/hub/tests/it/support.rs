@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundtable_hub::config::Now;
 use roundtable_hub::{Founding, Frame, HubConfig, Outbox, Receipt, SessionManager, Subscription, TurnWork, clock};
 use roundtable_protocol::command::{Envelope, MessagePost, ParticipantChangeRole, ParticipantJoin, ParticipantRemove};
 use roundtable_protocol::frame::{CommandFrame, StreamPosition};
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 pub struct House {
     pub manager: SessionManager,
     pub work: mpsc::Receiver<TurnWork>,
+    pub now: Now,
 }
 
 impl House {
@@ -25,9 +27,10 @@ impl House {
 
     pub fn over(store: Arc<dyn Store>) -> Self {
         let (began, at) = (tokio::time::Instant::now(), clock::now());
-        let now = Arc::new(move || at.saturating_add(began.elapsed()).expect("a time"));
-        let (manager, work) = SessionManager::new(store, HubConfig { now, ..HubConfig::default() });
-        Self { manager, work }
+        let now: Now = Arc::new(move || at.saturating_add(began.elapsed()).expect("a time"));
+        let config = HubConfig { now: Arc::clone(&now), ..HubConfig::default() };
+        let (manager, work) = SessionManager::new(store, config);
+        Self { manager, work, now }
     }
 
     pub async fn session(&self) -> (SessionId, UserId) {
@@ -58,7 +61,7 @@ impl House {
     }
 
     pub async fn reader_from(&self, session: SessionId, user: UserId, streams: Vec<StreamPosition>) -> Reader {
-        let reader = Reader { outbox: Outbox::new(ConnectionId(clock::new_key())), frames: Vec::new() };
+        let reader = Reader::new();
         self.subscribe(&reader, session, user, streams).await.expect("subscribed");
         reader
     }
@@ -133,22 +136,50 @@ pub fn nothing(stream: Stream) -> StreamPosition {
 pub struct Reader {
     pub outbox: Arc<Outbox>,
     pub frames: Vec<ServerFrame>,
+    /// How many frames [`Reader::next`] has gone past.
+    passed: usize,
 }
 
 impl Reader {
-    /// Takes frames until one fulfils `wanted`; returns it.
+    pub fn new() -> Self {
+        Self { outbox: Outbox::new(ConnectionId(clock::new_key())), frames: Vec::new(), passed: 0 }
+    }
+
+    /// Takes frames until one fulfils `wanted`, be it one that came before; returns it.
     pub async fn until(&mut self, wanted: impl Fn(&ServerFrame) -> bool) -> ServerFrame {
-        let mut looked = 0;
+        let place = self.find(0, wanted).await;
+        self.frames[place].clone()
+    }
+
+    /// Takes frames until one behind those that earlier calls have returned fulfils `wanted`; returns it.
+    pub async fn next(&mut self, wanted: impl Fn(&ServerFrame) -> bool) -> ServerFrame {
+        let place = self.find(self.passed, wanted).await;
+        self.passed = place + 1;
+        self.frames[place].clone()
+    }
+
+    async fn find(&mut self, mut from: usize, wanted: impl Fn(&ServerFrame) -> bool) -> usize {
         loop {
-            if let Some(found) = self.frames[looked..].iter().find(|f| wanted(f)) {
-                return found.clone();
+            if let Some(n) = self.frames[from..].iter().position(&wanted) {
+                return from + n;
             }
-            looked = self.frames.len();
+            from = self.frames.len();
             let mut taken: Vec<Frame> = Vec::new();
             let more = tokio::time::timeout(Duration::from_secs(30), self.outbox.take(&mut taken)).await;
             assert!(more.expect("the frame arrives in time"), "the connection stays open");
-            self.frames.extend(taken.iter().map(|f| serde_json::from_slice(f.text()).expect("a server frame")));
+            self.keep(&taken);
         }
+    }
+
+    /// Takes what has arrived, without waiting for more.
+    pub fn take_what_is_there(&mut self) {
+        let mut taken: Vec<Frame> = Vec::new();
+        while self.outbox.try_take(&mut taken) {}
+        self.keep(&taken);
+    }
+
+    fn keep(&mut self, taken: &[Frame]) {
+        self.frames.extend(taken.iter().map(|f| serde_json::from_slice(f.text()).expect("a server frame")));
     }
 
     /// Takes events until `text` has been posted.
@@ -160,7 +191,7 @@ impl Reader {
     pub async fn settle(&mut self) {
         let mut taken: Vec<Frame> = Vec::new();
         while tokio::time::timeout(Duration::from_millis(200), self.outbox.take(&mut taken)).await == Ok(true) {
-            self.frames.extend(taken.drain(..).map(|f| serde_json::from_slice(f.text()).expect("a server frame")));
+            self.keep(&std::mem::take(&mut taken));
         }
     }
 
@@ -181,6 +212,12 @@ impl Reader {
 
 pub fn says(event: &Event, text: &str) -> bool {
     matches!(&event.body, roundtable_protocol::EventBody::MessagePosted(data) if data.text == text)
+}
+
+pub async fn fill(house: &House, session: SessionId, who: UserId, from: u64, to: u64) {
+    for i in from..to {
+        house.post(session, who, Stream::Main, &format!("line {i}")).await.expect("posted");
+    }
 }
 
 /// Asserts that seqs go on from `after` without a gap.

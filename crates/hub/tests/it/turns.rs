@@ -4,7 +4,7 @@ use roundtable_hub::TurnWork;
 use roundtable_protocol::command::{SessionEnd, TurnStop};
 use roundtable_protocol::model::{EndReason, Usage};
 use roundtable_protocol::view::AnswerState;
-use roundtable_protocol::{Command, EventBody, ServerFrame, SessionId, Stream, UserId, View};
+use roundtable_protocol::{Command, Event, EventBody, ServerFrame, SessionId, Stream, Timestamp, UserId, View};
 
 use crate::support::{House, Reader, envelope, post};
 
@@ -56,19 +56,43 @@ async fn an_answer_is_shown_as_it_grows_and_recorded_whole() {
     assert_eq!(reader.frames.iter().find_map(order), Some("started"), "text never comes before its message");
 }
 
+/// Waits for the next `turn.progressed` and returns when it was recorded.
+async fn next_recorded(reader: &mut Reader) -> Timestamp {
+    let progressed = |e: &&Event| e.body.kind() == "turn.progressed";
+    let frame = reader.next(|f| matches!(f, ServerFrame::Events(e) if e.items.iter().any(|e| progressed(&e)))).await;
+    let ServerFrame::Events(events) = frame else { unreachable!("events were waited for") };
+    events.items.iter().find(progressed).expect("it is there").header.at
+}
+
 #[tokio::test(start_paused = true)]
 async fn text_is_recorded_at_least_each_second_while_it_grows() {
     let mut house = House::new();
     let (session, ana) = house.session().await;
     let mut reader = house.reader(session, ana, &[MAIN]).await;
     let work = ask(&mut house, session, ana, "slowly").await;
-    work.handle.text("first".to_owned()).await;
-    kind(&mut reader, "turn.progressed").await;
-    work.handle.text("x".repeat(5_000)).await;
-    kind(&mut reader, "turn.progressed").await;
+    for _ in 0..3 {
+        let said = (house.now)();
+        work.handle.text("first".to_owned()).await;
+        let recorded = next_recorded(&mut reader).await;
+        assert!(recorded.duration_since(said).as_millis() <= 1_000, "{said} {recorded}");
+    }
+    work.handle.complete(EndReason::EndTurn, Usage::default()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_kilobytes_are_recorded_before_any_second_has_passed() {
+    let mut house = House::new();
+    let (session, ana) = house.session().await;
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let work = ask(&mut house, session, ana, "quickly").await;
+    for _ in 0..3 {
+        let said = (house.now)();
+        work.handle.text("x".repeat(4_096)).await;
+        assert_eq!(next_recorded(&mut reader).await, said);
+    }
     work.handle.complete(EndReason::EndTurn, Usage::default()).await;
     kind(&mut reader, "turn.completed").await;
-    assert_eq!(view(&reader).streams[&MAIN].messages.last().map(|m| m.text.len()), Some(5_005));
+    assert_eq!(view(&reader).streams[&MAIN].messages.last().map(|m| m.text.len()), Some(3 * 4_096));
 }
 
 #[tokio::test(start_paused = true)]

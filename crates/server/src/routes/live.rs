@@ -187,15 +187,15 @@ fn event(out: &mut BytesMut, kind: &str, id: Option<&str>, data: &Bytes) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// Returns whether the stream cannot go on after this frame: the reader was too slow, the history was replaced, nothing
-/// may be read any more, or the server goes away.
+/// Returns whether the stream cannot go on after this frame: the reader was too slow, the history was replaced or could
+/// not be read, nothing may be read any more, or the server goes away.
 fn ends(frame: &Frame) -> bool {
     #[derive(Deserialize)]
     struct Access {
         streams: Vec<Stream>,
     }
     match frame.kind() {
-        "lagging" | "reset" | "bye" => true,
+        "lagging" | "reset" | "error" | "bye" => true,
         "access" => serde_json::from_slice::<Access>(frame.text()).is_ok_and(|access| access.streams.is_empty()),
         _ => false,
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use roundtable_hub::{Frame, Outbox, Subscription, clock};
 use roundtable_protocol::command::Envelope;
 use roundtable_protocol::frame::{
-    Bye, COMMAND_WINDOW, CommandFrame, ErrorFrame, Hello, Limits, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Subscribe,
+    Bye, COMMAND_WINDOW, CommandFrame, ErrorFrame, Hello, Limits, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Ping, Subscribe,
     Unsubscribe, Unsubscribed, Welcome, close,
 };
 use roundtable_protocol::{ClientFrame, Code, ConnectionId, Problem, ServerFrame, SessionId, Stream, UserId};
@@ -28,8 +28,6 @@ use crate::state::App;
 use crate::ws::parse;
 use crate::ws::transport::{Broken, Incoming, Transport};
 
-/// How often the server says something at least; the hub's `head` frames keep it.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long the other side may take to answer a close.
 const CLOSE_ANSWER: Duration = Duration::from_secs(2);
 /// How many frames that cannot be read are answered.
@@ -186,7 +184,7 @@ impl Connection {
         self.push(ServerFrame::Welcome(Welcome {
             connection_id: self.outbox.id(),
             now: clock::now(),
-            heartbeat_ms: HEARTBEAT.as_millis() as u64,
+            heartbeat_ms: self.app.heartbeat.as_millis() as u64,
             limits: Limits {
                 message_bytes: MAX_MESSAGE_BYTES,
                 frame_bytes: MAX_FRAME_BYTES,
@@ -228,6 +226,7 @@ impl Connection {
         let closing = self.app.closing.clone();
         let mut closing = pin!(closing.cancelled());
         let mut ending = login.watch.ended();
+        let mut heartbeat = heartbeat(self.app.heartbeat);
         loop {
             let step = tokio::select! {
                 biased;
@@ -245,6 +244,13 @@ impl Connection {
                 }
                 () = outbox.filled() => self.written().await,
                 incoming = self.transport.receive() => self.incoming(login.user, incoming).await,
+                _ = heartbeat.tick() => {
+                    // Who reads a session is told its heads as often.
+                    if !outbox.is_reading() {
+                        self.push(ServerFrame::Pong(Ping { id: 0 }));
+                    }
+                    Step::On
+                }
             };
             match step {
                 Step::On => {}
@@ -301,7 +307,7 @@ impl Connection {
         match frame {
             ClientFrame::Subscribe(subscribe) => return Box::pin(self.subscribe(user, subscribe)).await,
             ClientFrame::Unsubscribe(Unsubscribe { id, session_id }) => {
-                self.app.manager.unsubscribe(session_id, self.outbox.id());
+                self.app.manager.unsubscribe(session_id, &self.outbox).await;
                 self.push(ServerFrame::Unsubscribed(Unsubscribed { re: id, session_id }));
             }
             ClientFrame::Ephemeral(ephemeral) => self.app.manager.ephemeral(&self.outbox, ephemeral),
@@ -326,9 +332,10 @@ impl Connection {
                 return Step::End(FAR_ABOVE_RATE);
             }
             // Later commands wait for this one, or a lighter moment would put them in front of it.
-            let first = self.outbox.hold(frame.session_id, frame.key);
-            let code = if first { Code::RateLimited } else { Code::RetryInOrder };
-            return self.refuse(re, session, Problem::new(code).retry_after_ms(ms.max(1)));
+            let held = self.outbox.hold(frame.session_id, frame.key);
+            let problem = held.map_or_else(Problem::from, |()| Code::RateLimited.into());
+            let problem = if problem.retryable { problem.retry_after_ms(ms.max(1)) } else { problem };
+            return self.refuse(re, session, problem);
         }
         match parse::command(&frame.name, std::mem::take(&mut frame.data)) {
             Ok(command) => {
@@ -419,6 +426,13 @@ impl Connection {
         let _ = within(CLOSE_ANSWER, Box::pin(answer)).await;
         Ok(())
     }
+}
+
+/// Returns what ticks as often as the server promises to say something.
+fn heartbeat(every: Duration) -> tokio::time::Interval {
+    let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    heartbeat
 }
 
 /// Returns who `hello` says it is, else whom the upgrade logged in.

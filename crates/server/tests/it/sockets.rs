@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use roundtable_hub::HubConfig;
 use roundtable_protocol::UserId;
 use roundtable_server::auth::Token;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{Person, Socket, TestServer, soon};
 
@@ -369,4 +371,40 @@ async fn a_socket_that_asks_for_another_protocol_is_refused() {
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
         .header("sec-websocket-protocol", "chat");
     crate::support::Answer::of(upgrade).await.problem("invalid_field");
+}
+
+#[tokio::test]
+async fn a_connection_hears_something_each_heartbeat_whatever_it_reads() {
+    let hub = HubConfig { head_every: Duration::from_millis(100), ..HubConfig::default() };
+    let server = TestServer::start_of(TempDir::new().expect("a folder"), &[], hub).await;
+    let (ana, session) = server.session().await;
+    let mut socket = Socket::dial(&server, &[]).await.expect("a socket");
+    socket.send(json!({"type": "hello", "token": ana.token()})).await;
+    assert_eq!(socket.until("welcome").await["heartbeat_ms"], 100);
+    for _ in 0..3 {
+        assert_eq!(socket.until("pong").await["id"], 0);
+    }
+    socket.subscribe(&session, &["main"]).await;
+    for _ in 0..3 {
+        assert!(socket.until("head").await["streams"]["main"].is_u64());
+    }
+}
+
+#[tokio::test]
+async fn who_has_a_session_open_that_is_deleted_is_told_so() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let ben = server.person("Ben").await;
+    ana.let_in(&session, &ben, "collaborator").await;
+    let mut sockets = [
+        Socket::join(&server, &ana, &session, &["main", "side"]).await,
+        Socket::join(&server, &ben, &session, &["main"]).await,
+    ];
+    ana.delete(&format!("/sessions/{session}")).await.no_content();
+    for socket in &mut sockets {
+        let access = socket.until("access").await;
+        assert_eq!((&access["reason"], &access["streams"]), (&json!("session_deleted"), &json!([])));
+        let refused = socket.command(&session, "message.post", json!({"text": "hello?"})).await;
+        assert_eq!(refused["problem"]["code"], "not_found");
+    }
 }

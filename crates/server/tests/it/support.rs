@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use roundtable_assistant::Guide;
 use roundtable_assistant::guide::Pace;
+use roundtable_hub::HubConfig;
 use roundtable_server::serve::Parts;
 use roundtable_server::settings::Sources;
 use roundtable_server::{Server, Settings};
@@ -51,8 +52,13 @@ impl TestServer {
     }
 
     pub async fn start_in(data: TempDir, settings: &[(&'static str, &str)]) -> Self {
+        Self::start_of(data, settings, HubConfig::default()).await
+    }
+
+    /// Starts with rooms that behave otherwise than usual.
+    pub async fn start_of(data: TempDir, settings: &[(&'static str, &str)], hub: HubConfig) -> Self {
         let settings = test_settings(&data, settings);
-        let parts = Parts { guide: Guide::with_pace(Pace::INSTANT), ..Parts::default() };
+        let parts = Parts { guide: Guide::with_pace(Pace::INSTANT), hub };
         let server = Server::start_with(settings, parts).await.expect("the server starts");
         let base = format!("http://{}", server.address());
         Self { server, base, data }
