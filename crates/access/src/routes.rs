@@ -24,6 +24,7 @@ pub enum Action {
 pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/api/v1/guests", Action::Public),
     ("GET", "/api/v1/me", Action::LoggedIn),
+    ("PATCH", "/api/v1/me", Action::LoggedIn),
     ("DELETE", "/api/v1/me", Action::LoggedIn),
     ("GET", "/api/v1/stats", Action::Public),
     ("POST", "/api/v1/join", Action::Public),

@@ -51,7 +51,9 @@ pub struct Founding {
     pub owner: UserId,
     /// The owner's name in it.
     pub owner_name: String,
-    /// What it is called; made from the owner's name when empty.
+    /// The hue that the owner has chosen, 0 to 11.
+    pub owner_colour: Option<u8>,
+    /// What it is called; when empty, its first message in `main` gives the title.
     pub title: String,
     /// What it is for.
     pub kind: SessionKind,

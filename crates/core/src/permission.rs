@@ -20,7 +20,7 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         | Command::SessionChangeSettings(_) => Permission::SessionChange,
         Command::SessionEnd(_) => Permission::SessionEnd,
         Command::ParticipantJoin(_) => Permission::ParticipantJoin,
-        Command::ParticipantLeave(_) => Permission::ParticipantBe,
+        Command::ParticipantLeave(_) | Command::ParticipantChangeProfile(_) => Permission::ParticipantBe,
         Command::ParticipantRemove(_) => Permission::ParticipantRemove,
         Command::ParticipantChangeRole(_) => Permission::ParticipantChangeRole,
         Command::MessagePost(_) | Command::MessageEdit(_) | Command::MessageRedact(_) => match stream {

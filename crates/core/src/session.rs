@@ -52,6 +52,19 @@ pub fn display_name(text: &str) -> Result<String, Rejection> {
     text::filled_line("/display_name", text, text::MAX_NAME)
 }
 
+/// Returns the hue of a user who has chosen none, 0 to 11; the same in every session.
+pub fn colour(user: UserId) -> u8 {
+    text::colour(user)
+}
+
+/// Checks a hue that somebody has chosen.
+///
+/// # Errors
+/// `invalid_field` at `/colour`.
+pub fn chosen_colour(colour: u8) -> Result<u8, Rejection> {
+    text::chosen_colour(colour)
+}
+
 /// The state of one session, folded from its events. Holds no message text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -107,6 +120,7 @@ impl Session {
             Command::ParticipantLeave(_) => roster::decide_leave(&by),
             Command::ParticipantRemove(data) => roster::decide_remove(&by, data),
             Command::ParticipantChangeRole(data) => roster::decide_change_role(&by, data),
+            Command::ParticipantChangeProfile(data) => roster::decide_change_profile(&by, data),
             Command::MessagePost(data) => messages::decide_post(&by, data),
             Command::MessageEdit(data) => messages::decide_edit(&by, data),
             Command::MessageRedact(data) => messages::decide_redact(&by, data),
@@ -143,7 +157,12 @@ impl Session {
         match &event.body {
             EventBody::SessionCreated(data) => self.lifecycle.apply_created(data, at),
             EventBody::SessionStarted(_) => self.lifecycle.apply_started(at),
-            EventBody::SessionRenamed(data) => self.lifecycle.apply_renamed(data),
+            EventBody::SessionRenamed(data) => {
+                self.lifecycle.apply_renamed(data);
+                if let Some(message) = data.made_from {
+                    self.messages.apply_titled(event, message);
+                }
+            }
             EventBody::SessionDetailsChanged(data) => self.lifecycle.apply_details_changed(data),
             EventBody::SessionSettingsChanged(data) => self.lifecycle.apply_settings_changed(data),
             EventBody::SessionEnded(data) => self.lifecycle.apply_ended(data, at),
@@ -151,6 +170,7 @@ impl Session {
             EventBody::ParticipantLeft(data) => self.roster.apply_left(data),
             EventBody::ParticipantRemoved(data) => self.roster.apply_removed(data),
             EventBody::ParticipantRoleChanged(data) => self.roster.apply_role_changed(data),
+            EventBody::ParticipantProfileChanged(data) => self.roster.apply_profile_changed(data),
             EventBody::MessagePosted(data) => self.messages.apply_posted(event, data),
             EventBody::MessageEdited(data) => self.messages.apply_edited(event, data),
             EventBody::MessageRedacted(data) => self.messages.apply_redacted(event, data),

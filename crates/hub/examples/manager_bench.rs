@@ -136,6 +136,7 @@ fn founding(owner: UserId) -> Founding {
         project: DEFAULT_PROJECT,
         owner,
         owner_name: "Owner".into(),
+        owner_colour: None,
         title: "Appends".into(),
         kind: SessionKind::Collaborative,
         visibility: Visibility::Private,

@@ -38,6 +38,7 @@ pub use frame::Frame;
 pub use manager::{Created, EventPage, SessionManager, Standing, Stats};
 pub use outbox::Outbox;
 pub use room::{Receipt, Subscription};
+pub use rooms::OnlinePerson;
 pub use roundtable_core::Founding;
-pub use roundtable_core::session::display_name;
+pub use roundtable_core::session::{chosen_colour, colour, display_name};
 pub use turns::{TranscriptMessage, TurnHandle, TurnWork};

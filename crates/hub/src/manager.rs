@@ -26,7 +26,7 @@ use crate::joins::wire;
 use crate::lanes;
 use crate::outbox::Outbox;
 use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint, founded_as};
-use crate::rooms::{HAND_ON, Handle, Shared, wake};
+use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
 use crate::turns::TurnWork;
 
 /// How many turns may wait for a driver.
@@ -296,14 +296,21 @@ impl SessionManager {
         let rooms = self.shared.rooms();
         Stats {
             rooms: rooms.len(),
-            users_in_sessions: rooms.values().map(|h| h.online.load(Ordering::Relaxed)).sum(),
+            users_in_sessions: rooms.values().map(|h| h.online.count()).sum(),
             panics: self.shared.panics.load(Ordering::Relaxed),
         }
     }
 
     /// Returns how many participants of a session are connected; 0 when it is not loaded.
     pub fn online(&self, session: SessionId) -> usize {
-        self.shared.rooms().get(&session).map_or(0, |h| h.online.load(Ordering::Relaxed))
+        self.shared.rooms().get(&session).map_or(0, |h| h.online.count())
+    }
+
+    /// Returns how many participants of a session are connected and the first eight of them; nobody when it is not
+    /// loaded. Loads nothing.
+    pub fn online_people(&self, session: SessionId) -> (usize, Vec<OnlinePerson>) {
+        let room = self.shared.rooms().get(&session).map(|h| Arc::clone(&h.online));
+        room.map_or_else(Default::default, |online| (online.count(), online.first()))
     }
 
     /// Tells the rooms that rights outside the log have changed in a project.

@@ -13,7 +13,6 @@ mod settle;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use roundtable_access::Subject;
@@ -32,7 +31,7 @@ use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
 use crate::outbox::Outbox;
-use crate::rooms::Shared;
+use crate::rooms::{Online, Shared};
 use crate::turns::{LiveTurn, Said};
 use crate::views::Views;
 
@@ -150,7 +149,7 @@ pub(crate) struct Room {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Input>,
     to_self: mpsc::WeakSender<Input>,
-    online: Arc<AtomicUsize>,
+    online: Arc<Online>,
     committed: Session,
     pending: Session,
     rev: Rev,
@@ -352,7 +351,7 @@ impl Room {
         while let Ok(input) = self.inbox.try_recv() {
             self.shared.hand_on(self.id, input);
         }
-        self.online.store(0, Ordering::Relaxed);
+        self.online.set(0, Vec::new());
         if let Some(done) = self.leaving.take() {
             // Whoever asked may have stopped waiting.
             let _ = done.send(());

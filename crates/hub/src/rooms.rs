@@ -38,9 +38,46 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) inbox: mpsc::Sender<Input>,
-    pub(crate) online: Arc<AtomicUsize>,
+    pub(crate) online: Arc<Online>,
     /// The room ends where it is: its store does not answer, and the process leaves.
     pub(crate) given_up: CancellationToken,
+}
+
+/// Somebody who is connected, as lists of sessions show them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlinePerson {
+    /// The name that others see.
+    pub display_name: String,
+    /// One of twelve hues, 0 to 11.
+    pub colour: u8,
+}
+
+/// Who is connected to a room, for lists of sessions: written by the room, read without asking it.
+#[derive(Debug, Default)]
+pub(crate) struct Online {
+    count: AtomicUsize,
+    first: Mutex<Vec<OnlinePerson>>,
+}
+
+impl Online {
+    /// How many people are named.
+    pub(crate) const NAMED: usize = 8;
+
+    /// Sets how many are there and who the first of them are.
+    pub(crate) fn set(&self, count: usize, first: Vec<OnlinePerson>) {
+        self.count.store(count, Ordering::Relaxed);
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = first;
+    }
+
+    /// Returns how many are there.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns the first of those who are there.
+    pub(crate) fn first(&self) -> Vec<OnlinePerson> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Shared {
@@ -156,7 +193,7 @@ async fn load_and_run(shared: Arc<Shared>, session: SessionId, handle: Handle, m
         shared.panics.fetch_add(1, Ordering::Relaxed);
         tracing::error!(session.id = %session, "the session's room has panicked and is loaded anew");
     }
-    handle.online.store(0, Ordering::Relaxed);
+    handle.online.set(0, Vec::new());
     shared.forget(session, &handle.inbox);
 }
 

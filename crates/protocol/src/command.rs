@@ -59,6 +59,9 @@ pub enum Command {
     /// Change what somebody may do.
     #[serde(rename = "participant.change_role")]
     ParticipantChangeRole(ParticipantChangeRole),
+    /// Change one's own name or colour here.
+    #[serde(rename = "participant.change_profile")]
+    ParticipantChangeProfile(ParticipantChangeProfile),
     /// Say something.
     #[serde(rename = "message.post")]
     MessagePost(MessagePost),
@@ -115,6 +118,7 @@ impl Command {
         "participant.leave",
         "participant.remove",
         "participant.change_role",
+        "participant.change_profile",
         "message.post",
         "message.edit",
         "message.redact",
@@ -143,20 +147,21 @@ impl Command {
             Self::ParticipantLeave(_) => 6,
             Self::ParticipantRemove(_) => 7,
             Self::ParticipantChangeRole(_) => 8,
-            Self::MessagePost(_) => 9,
-            Self::MessageEdit(_) => 10,
-            Self::MessageRedact(_) => 11,
-            Self::DecisionRecord(_) => 12,
-            Self::DecisionWithdraw(_) => 13,
-            Self::TurnAsk(_) => 14,
-            Self::TurnEdit(_) => 15,
-            Self::TurnWithdraw(_) => 16,
-            Self::TurnStop(_) => 17,
-            Self::TurnStart(_) => 18,
-            Self::TurnProgress(_) => 19,
-            Self::TurnComplete(_) => 20,
-            Self::TurnFail(_) => 21,
-            Self::TurnLose(_) => 22,
+            Self::ParticipantChangeProfile(_) => 9,
+            Self::MessagePost(_) => 10,
+            Self::MessageEdit(_) => 11,
+            Self::MessageRedact(_) => 12,
+            Self::DecisionRecord(_) => 13,
+            Self::DecisionWithdraw(_) => 14,
+            Self::TurnAsk(_) => 15,
+            Self::TurnEdit(_) => 16,
+            Self::TurnWithdraw(_) => 17,
+            Self::TurnStop(_) => 18,
+            Self::TurnStart(_) => 19,
+            Self::TurnProgress(_) => 20,
+            Self::TurnComplete(_) => 21,
+            Self::TurnFail(_) => 22,
+            Self::TurnLose(_) => 23,
         };
         Self::NAMES[i]
     }
@@ -233,6 +238,9 @@ pub struct ParticipantJoin {
     pub guest: bool,
     /// By which link.
     pub via: Option<LinkId>,
+    /// The hue that this user has chosen, 0 to 11; absent: the one that follows from the user's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour: Option<u8>,
 }
 
 /// Data of `participant.leave`.
@@ -259,6 +267,18 @@ pub struct ParticipantChangeRole {
     pub participant: ParticipantId,
     /// The role from now on; never owner.
     pub role: Role,
+}
+
+/// Data of `participant.change_profile`; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ParticipantChangeProfile {
+    /// The name that others see; 1 to 40 characters, made unique among those present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// One of twelve hues, 0 to 11.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colour: Option<u8>,
 }
 
 /// Data of `message.post`; the stream is the envelope's.

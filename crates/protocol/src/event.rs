@@ -191,6 +191,8 @@ kinds! {
     ParticipantRemoved = "participant.removed",
     /// Somebody may do more or less.
     ParticipantRoleChanged = "participant.role_changed",
+    /// Somebody has another name or colour.
+    ParticipantProfileChanged = "participant.profile_changed",
     /// Somebody said something.
     MessagePosted = "message.posted",
     /// A message has another text.
@@ -285,6 +287,7 @@ impl Event {
             EventBody::MessagePosted(_) => Some(MessageId(self.header.id.0)),
             EventBody::MessageEdited(data) => Some(data.message),
             EventBody::TurnProgressed(data) => Some(data.message),
+            EventBody::SessionRenamed(data) => data.made_from,
             _ => None,
         }
     }
@@ -345,8 +348,10 @@ pub fn redacted_body(body: &[u8]) -> Vec<u8> {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
-    if let Some(text) = data.get_mut("text") {
-        *text = serde_json::Value::String(String::new());
+    for name in ["text", "title"] {
+        if let Some(text) = data.get_mut(name) {
+            *text = serde_json::Value::String(String::new());
+        }
     }
     data.remove("pace");
     data.insert("redacted".to_owned(), serde_json::Value::Bool(true));

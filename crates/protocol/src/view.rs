@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::{
-    Actor, Event, EventBody, ParticipantJoined, SessionCreated, TurnProgressed, TurnQueued, TurnStarted,
+    Actor, Event, EventBody, ParticipantJoined, ParticipantProfileChanged, SessionCreated, TurnProgressed, TurnQueued,
+    TurnStarted,
 };
 use crate::frame::{HEAD_MESSAGES, PAGE_MESSAGES};
 use crate::grant::Role;
@@ -183,7 +184,11 @@ impl View {
                 s.state = SessionState::Active;
                 s.started_at = Some(at);
             }),
-            EventBody::SessionRenamed(data) => self.with_session(|s| s.title.clone_from(&data.title)),
+            EventBody::SessionRenamed(data) => self.with_session(|s| {
+                if !data.redacted {
+                    s.title.clone_from(&data.title);
+                }
+            }),
             EventBody::SessionDetailsChanged(data) => self.with_session(|s| {
                 s.description.clone_from(&data.description);
                 s.tags.clone_from(&data.tags);
@@ -200,6 +205,7 @@ impl View {
             EventBody::ParticipantLeft(data) => self.membership(data.participant, Membership::Left),
             EventBody::ParticipantRemoved(data) => self.membership(data.participant, Membership::Removed),
             EventBody::ParticipantRoleChanged(data) => self.role(data.participant, data.role),
+            EventBody::ParticipantProfileChanged(data) => self.profile(data),
             EventBody::MessagePosted(data) => stream.push(MessageView {
                 reply_to: data.reply_to,
                 mentions: data.mentions.clone(),
@@ -318,6 +324,13 @@ impl View {
     fn role(&mut self, id: ParticipantId, role: Role) {
         if let Some(p) = self.participants.iter_mut().find(|p| p.id == id) {
             p.role = role;
+        }
+    }
+
+    fn profile(&mut self, data: &ParticipantProfileChanged) {
+        if let Some(p) = self.participants.iter_mut().find(|p| p.id == data.participant) {
+            p.display_name.clone_from(&data.display_name);
+            p.colour = data.colour;
         }
     }
 

@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use roundtable_access::routes::{self, Action};
 use roundtable_hub::{Standing, clock};
-use roundtable_protocol::{Code, Permission, Problem, SessionId, Timestamp};
+use roundtable_protocol::{Code, Permission, Problem, SessionId, Timestamp, UserId};
 use roundtable_store::{Login, Store, StoreError, TokenHash, User};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -172,6 +172,11 @@ impl Logins {
         Ok(ended)
     }
 
+    /// Forgets what is cached of a user, because it has changed.
+    pub fn changed(&self, user: UserId) {
+        lock(&self.cache).remove_user(user);
+    }
+
     /// Watches a login for as long as a connection is open. `None` when it has ended in the meantime.
     ///
     /// # Errors
@@ -212,6 +217,13 @@ impl Cache {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(cached.known.token_hash, cached);
+    }
+
+    fn remove_user(&mut self, user: UserId) {
+        self.removals += 1;
+        for half in [&mut self.young, &mut self.old] {
+            half.retain(|_, cached| cached.known.user.id != user);
+        }
     }
 
     fn remove(&mut self, hash: TokenHash) {

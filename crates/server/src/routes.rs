@@ -38,7 +38,7 @@ use crate::{openapi, ws};
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(guests::create))
-        .routes(routes!(guests::me, guests::log_out))
+        .routes(routes!(guests::me, guests::change, guests::log_out))
         .routes(routes!(stats::stats))
         .routes(routes!(join::join))
         .routes(routes!(sessions::create, sessions::list))

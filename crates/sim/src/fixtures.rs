@@ -75,6 +75,11 @@ fn user(n: u64) -> UserId {
 impl Tale {
     /// Founds a session that Ana owns, with an assistant in it.
     fn found(seed: u64, start: bool) -> Self {
+        Self::found_as(seed, start, "Plans")
+    }
+
+    /// The same under another title, or none.
+    fn found_as(seed: u64, start: bool, title: &str) -> Self {
         let mut rng = Rng::new(seed, 7);
         let id = SessionId(rng.uuid());
         let founding = Founding {
@@ -83,7 +88,8 @@ impl Tale {
             project: DEFAULT_PROJECT,
             owner: user(ANA),
             owner_name: "Ana".to_owned(),
-            title: "Plans".to_owned(),
+            owner_colour: None,
+            title: title.to_owned(),
             kind: SessionKind::Collaborative,
             visibility: Visibility::Private,
             settings: Settings::default(),
@@ -163,6 +169,7 @@ impl Tale {
             display_name: name.to_owned(),
             guest: true,
             via: None,
+            colour: None,
         }));
     }
 

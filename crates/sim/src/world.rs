@@ -338,6 +338,7 @@ impl World {
                 display_name: format!("Guest {index}"),
                 guest: true,
                 via: None,
+                colour: None,
             })));
         }
         self.subscribe(index);
@@ -479,7 +480,8 @@ fn found(session: SessionId, rng: &mut Rng) -> Disk {
         project: DEFAULT_PROJECT,
         owner: user(0),
         owner_name: "Ana".to_owned(),
-        title: "Simulated".to_owned(),
+        owner_colour: None,
+        title: String::new(),
         kind: SessionKind::Collaborative,
         visibility: Visibility::Private,
         settings: Settings::default(),

@@ -37,7 +37,7 @@ macro_rules! contract_tests {
                 an_event_is_found_by_its_id, what_is_not_there_is_not_found;
             erase: a_redaction_takes_the_text_and_keeps_the_chain, a_redaction_may_name_an_event_of_its_own_commit,
                 a_redaction_drops_views_of_before, append_refuses_to_redact_what_is_not_there,
-                a_deleted_session_is_gone_and_others_are_not;
+                a_deleted_session_is_gone_and_others_are_not, a_redaction_drops_states_of_before;
             rights: links_are_kept_and_listed, a_link_is_used_at_most_as_often_as_it_says, an_ended_link_is_not_used,
                 revoking_a_link_raises_the_rights_epoch_once, ending_a_login_raises_every_rights_epoch,
                 users_and_logins_are_kept, a_user_changes_name_and_colour,

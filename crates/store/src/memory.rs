@@ -90,7 +90,8 @@ impl Store for MemoryStore {
 
     fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()> {
         self.answer(move |state| {
-            if let Some(session) = state.sessions.get_mut(&snapshot.session) {
+            let kept = state.sessions.get_mut(&snapshot.session).filter(|s| snapshot.rev >= s.redacted_rev);
+            if let Some(session) = kept {
                 session.state = Some(snapshot);
             }
         })

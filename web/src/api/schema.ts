@@ -56,7 +56,11 @@ export interface paths {
         delete: operations["delete_me"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Changes one's own name or colour, for the sessions that one makes or joins from now on. In sessions where one is
+         *     already, the command `participant.change_profile` does it.
+         */
+        patch: operations["patch_me"];
         trace?: never;
     };
     "/api/v1/sessions": {
@@ -550,6 +554,11 @@ export interface components {
             /** @enum {string} */
             name: "participant.change_role";
         } | {
+            /** @description Change one's own name or colour here. */
+            data: components["schemas"]["ParticipantChangeProfile"];
+            /** @enum {string} */
+            name: "participant.change_profile";
+        } | {
             /** @description Say something. */
             data: components["schemas"]["MessagePost"];
             /** @enum {string} */
@@ -808,6 +817,11 @@ export interface components {
             data: components["schemas"]["ParticipantRoleChanged"];
             /** @enum {string} */
             kind: "participant.role_changed";
+        } | {
+            /** @description Somebody has another name or colour. */
+            data: components["schemas"]["ParticipantProfileChanged"];
+            /** @enum {string} */
+            kind: "participant.profile_changed";
         } | {
             /** @description Somebody said something. */
             data: components["schemas"]["MessagePosted"];
@@ -1139,12 +1153,14 @@ export interface components {
             next?: string | null;
         };
         /** @description Part of a list. */
-        List_SessionBody: {
+        List_SessionItem: {
             /** @description The items. */
             items: (components["schemas"]["SessionInfo"] & {
+                /** @description Who is connected now; at most eight of them. */
+                online: components["schemas"]["OnlineBody"][];
+                /** @description How many people are connected now. */
+                online_count: number;
                 role?: components["schemas"]["Role"] | null;
-                /** @description The code that lets somebody watch: six characters, for those who may manage links, while the session is live. */
-                share_code?: string | null;
             })[];
             /** @description The page token of what follows; null at the end. */
             next?: string | null;
@@ -1171,6 +1187,20 @@ export interface components {
             only_this_device: boolean;
             /** @description Who. */
             user: components["schemas"]["UserBody"];
+        };
+        /** @description What is to be changed of oneself; what is absent stays. */
+        MePatch: {
+            /**
+             * Format: int32
+             * @description One of twelve hues, 0 to 11.
+             * @default null
+             */
+            colour: number | null;
+            /**
+             * @description The name that others see; 1 to 40 characters.
+             * @default null
+             */
+            display_name: string | null;
         };
         /**
          * @description Whether somebody is in the session.
@@ -1366,7 +1396,7 @@ export interface components {
              */
             tags: string[];
             /**
-             * @description What it is called; at most 200 characters.
+             * @description What it is called; at most 200 characters. When empty, its first message gives the title.
              * @default
              */
             title: string;
@@ -1375,6 +1405,16 @@ export interface components {
              * @default private
              */
             visibility: components["schemas"]["Visibility"];
+        };
+        /** @description Somebody who is connected. */
+        OnlineBody: {
+            /**
+             * Format: int32
+             * @description One of twelve hues, 0 to 11.
+             */
+            colour: number;
+            /** @description The name that others see. */
+            display_name: string;
         };
         /** @description A run of 256 folded messages of one stream. */
         Page: {
@@ -1435,6 +1475,20 @@ export interface components {
             /** @description Settings of this participant in this session; there are none yet. */
             settings: Record<string, never>;
         };
+        /** @description Data of `participant.change_profile`; what is absent stays. */
+        ParticipantChangeProfile: {
+            /**
+             * Format: int32
+             * @description One of twelve hues, 0 to 11.
+             * @default null
+             */
+            colour: number | null;
+            /**
+             * @description The name that others see; 1 to 40 characters, made unique among those present.
+             * @default null
+             */
+            display_name: string | null;
+        };
         /** @description Data of `participant.change_role`. */
         ParticipantChangeRole: {
             /** @description Whose. */
@@ -1449,6 +1503,11 @@ export interface components {
         ParticipantId: string;
         /** @description Data of `participant.join`. */
         ParticipantJoin: {
+            /**
+             * Format: int32
+             * @description The hue that this user has chosen, 0 to 11; absent: the one that follows from the user's id.
+             */
+            colour?: number | null;
             /** @description The name that others see; made unique among those present. */
             display_name: string;
             /** @description Whether this is a guest who came by link or code. */
@@ -1477,6 +1536,18 @@ export interface components {
         /** @description Data of `participant.left`. */
         ParticipantLeft: {
             /** @description Who went. */
+            participant: components["schemas"]["ParticipantId"];
+        };
+        /** @description Data of `participant.profile_changed`: all of it, changed or not. */
+        ParticipantProfileChanged: {
+            /**
+             * Format: int32
+             * @description The hue from now on, 0 to 11.
+             */
+            colour: number;
+            /** @description The name from now on. */
+            display_name: string;
+            /** @description Whose. */
             participant: components["schemas"]["ParticipantId"];
         };
         /** @description Data of `participant.remove`. */
@@ -1695,6 +1766,8 @@ export interface components {
             tags?: string[];
             /** @description What it is called. */
             title: string;
+            /** @description Whether nobody has given it a title: its first message will. Absent in logs of before: the title was given. */
+            untitled?: boolean;
             /** @description Who can find it. */
             visibility?: components["schemas"]["Visibility"];
         };
@@ -1798,6 +1871,14 @@ export interface components {
             /** @description Who can find it. */
             visibility: components["schemas"]["Visibility"];
         };
+        /** @description A session in a list. */
+        SessionItem: components["schemas"]["SessionInfo"] & {
+            /** @description Who is connected now; at most eight of them. */
+            online: components["schemas"]["OnlineBody"][];
+            /** @description How many people are connected now. */
+            online_count: number;
+            role?: components["schemas"]["Role"] | null;
+        };
         /**
          * @description What a session is for.
          * @enum {string}
@@ -1837,8 +1918,13 @@ export interface components {
         };
         /** @description Data of `session.renamed`. */
         SessionRenamed: {
+            made_from?: components["schemas"]["MessageId"] | null;
+            /** @description Whether the title has been erased with the message that it was made from. */
+            redacted?: boolean;
             /** @description The new title. */
             title: string;
+            /** @description Whether it has no title any more, because the message that it was made from was erased: the next one will give one. */
+            untitled?: boolean;
         };
         /** @description Data of `session.settings_changed`: all of them, changed or not. */
         SessionSettingsChanged: {
@@ -2385,6 +2471,11 @@ export interface components {
         /** @description Somebody known to the server, as they see themselves. */
         UserBody: {
             /**
+             * Format: int32
+             * @description One of twelve hues, 0 to 11: the one they chose, else the one that follows from their id.
+             */
+            colour: number;
+            /**
              * Format: date-time
              * @description Since when.
              */
@@ -2581,12 +2672,47 @@ export interface operations {
             };
         };
     };
+    patch_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MePatch"];
+            };
+        };
+        responses: {
+            /** @description Oneself */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_sessions: {
         parameters: {
             query?: {
+                /** @description Only those whose title contains this, whatever the case; at most 200 characters. */
+                search?: string;
                 /** @description How many items; 1 to 200, 50 when absent. */
                 limit?: number;
-                /** @description The `next` of the answer before. */
+                /** @description The `next` of the answer before, with the same `search`. */
                 page?: string;
             };
             header?: never;
@@ -2601,7 +2727,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_SessionBody"];
+                    "application/json": components["schemas"]["List_SessionItem"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

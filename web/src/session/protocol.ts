@@ -138,9 +138,12 @@ export interface EventData {
     tags?: string[];
     category?: string | null;
     expires_at?: Timestamp | null;
+    /** Nobody has given it a title: its first message will. */
+    untitled?: boolean;
   };
   'session.started': Record<string, never>;
-  'session.renamed': { title: string };
+  /** `made_from`: the message that the title was made from; absent when a person gave it. */
+  'session.renamed': { title: string; made_from?: Id | null; untitled?: boolean; redacted?: boolean };
   'session.details_changed': {
     description: string;
     tags: string[];
@@ -153,6 +156,7 @@ export interface EventData {
   'participant.left': { participant: Id };
   'participant.removed': { participant: Id; reason?: string | null };
   'participant.role_changed': { participant: Id; role: Role };
+  'participant.profile_changed': { participant: Id; display_name: string; colour: number };
   'message.posted': { text: string; reply_to?: Id | null; mentions?: Id[]; ask?: boolean; redacted?: boolean };
   'message.edited': { message: Id; text: string; redacted?: boolean };
   'message.redacted': { message: Id; reason?: string | null };

@@ -36,6 +36,7 @@ export const KINDS: readonly EventKind[] = [
   'participant.left',
   'participant.removed',
   'participant.role_changed',
+  'participant.profile_changed',
   'message.posted',
   'message.edited',
   'message.redacted',
@@ -66,7 +67,7 @@ export function fold(view: View, event: SessionEvent): View {
     case 'session.started':
       return withSession(moved, { state: 'active', started_at: at });
     case 'session.renamed':
-      return withSession(moved, { title: event.data.title });
+      return event.data.redacted ? moved : withSession(moved, { title: event.data.title });
     case 'session.details_changed': {
       const { description, tags, category = null, visibility } = event.data;
       return withSession(moved, { description, tags, category, visibility });
@@ -83,6 +84,10 @@ export function fold(view: View, event: SessionEvent): View {
       return withParticipant(moved, event.data.participant, { membership: 'removed' });
     case 'participant.role_changed':
       return withParticipant(moved, event.data.participant, { role: event.data.role });
+    case 'participant.profile_changed': {
+      const { participant, display_name, colour } = event.data;
+      return withParticipant(moved, participant, { display_name, colour });
+    }
     case 'message.posted': {
       const { text, reply_to = null, mentions = [], ask = false, redacted = false } = event.data;
       return pushed(moved, stream, { ...newMessage(event.id, event), text, reply_to, mentions, ask, redacted });

@@ -9,7 +9,9 @@ use roundtable_protocol::event::{
     SessionSettingsChanged, SessionStarted,
 };
 use roundtable_protocol::grant::Role;
-use roundtable_protocol::ids::{BranchId, DEFAULT_PROJECT, Epoch, ParticipantId, ProjectId, Stream, Timestamp, UserId};
+use roundtable_protocol::ids::{
+    BranchId, DEFAULT_PROJECT, Epoch, EventId, MessageId, ParticipantId, ProjectId, Stream, Timestamp, UserId,
+};
 use roundtable_protocol::model::{
     Membership, Participant, ParticipantKind, SessionKind, SessionState, Settings, SettingsPatch, Visibility,
 };
@@ -20,6 +22,9 @@ use uuid::Uuid;
 use super::draft::{ASSISTANT_ID, BRANCH_ID, By, Draft, PARTICIPANT_ID};
 use super::{Session, text, turns};
 use crate::context::{Context, Decision, Founding, Rejection};
+
+/// What a session is called until somebody or a message gives it a title.
+pub(super) const UNTITLED: &str = "New session";
 
 /// Everything about the session itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +45,10 @@ pub(super) struct Lifecycle {
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    /// Nobody has given it a title, and no message has yet.
+    pub untitled: bool,
+    /// The message that the title was made from.
+    pub titled_by: Option<MessageId>,
     created: bool,
 }
 
@@ -62,6 +71,8 @@ impl Default for Lifecycle {
             created_at: Timestamp::UNIX_EPOCH,
             started_at: None,
             ended_at: None,
+            untitled: false,
+            titled_by: None,
             created: false,
         }
     }
@@ -95,6 +106,8 @@ impl Lifecycle {
             created_at: at,
             started_at: None,
             ended_at: None,
+            untitled: data.untitled,
+            titled_by: None,
             created: true,
         };
     }
@@ -105,7 +118,11 @@ impl Lifecycle {
     }
 
     pub fn apply_renamed(&mut self, data: &SessionRenamed) {
-        self.title.clone_from(&data.title);
+        if !data.redacted {
+            self.title.clone_from(&data.title);
+        }
+        self.untitled = data.untitled;
+        self.titled_by = data.made_from;
     }
 
     pub fn apply_details_changed(&mut self, data: &SessionDetailsChanged) {
@@ -146,7 +163,8 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         Command::SessionRename(_)
         | Command::SessionChangeDetails(_)
         | Command::SessionChangeSettings(_)
-        | Command::ParticipantChangeRole(_) => !state.is_ended(),
+        | Command::ParticipantChangeRole(_)
+        | Command::ParticipantChangeProfile(_) => !state.is_ended(),
         Command::MessagePost(_)
         | Command::MessageEdit(_)
         | Command::DecisionRecord(_)
@@ -167,10 +185,10 @@ pub(super) fn not_active(state: SessionState) -> Rejection {
 
 pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) -> Result<Decision, Rejection> {
     let owner_name = text::filled_line("/display_name", &founding.owner_name, text::MAX_NAME)?;
-    let title = match text::line("/title", &founding.title, text::MAX_TITLE)? {
-        title if title.is_empty() => format!("{owner_name}'s session"),
-        title => title,
-    };
+    let owner_colour = founding.owner_colour.map(text::chosen_colour).transpose()?;
+    let given = text::line("/title", &founding.title, text::MAX_TITLE)?;
+    let untitled = given.is_empty();
+    let title = if untitled { UNTITLED.to_owned() } else { given };
     check_settings(&founding.settings)?;
     if founding.expires_at.is_some_and(|at| at <= cx.now) {
         return Err(Rejection::field("/expires_at", Code::InvalidField, "that time has passed"));
@@ -188,6 +206,7 @@ pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) ->
         tags: text::tags(&founding.tags)?,
         category: founding.category.as_deref().map_or(Ok(None), text::category)?,
         expires_at: founding.expires_at,
+        untitled,
     };
     let assistant = match &founding.assistant {
         Some((user, name)) => Some((*user, text::filled_line("/assistant", name, text::MAX_NAME)?)),
@@ -197,24 +216,25 @@ pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) ->
     let owner = ParticipantId::derive(key, PARTICIPANT_ID);
     let mut draft = Draft::new(&Session::empty(founding.session), key, cx.now, Actor::Participant(owner));
     let joined_at = draft.at();
-    let someone = |id, user_id, kind, role, display_name| Participant {
+    let someone = |id, user_id, kind, role, display_name, colour: Option<u8>| Participant {
         id,
         user_id,
         kind,
         role,
         display_name,
-        colour: text::colour(user_id),
+        colour: colour.unwrap_or_else(|| text::colour(user_id)),
         guest: false,
         membership: Membership::Joined,
         joined_at,
     };
     draft.push(Stream::Main, vec![], created);
-    let participant = someone(owner, founding.owner, ParticipantKind::User, Role::Owner, owner_name.clone());
+    let participant =
+        someone(owner, founding.owner, ParticipantKind::User, Role::Owner, owner_name.clone(), owner_colour);
     draft.push(Stream::Main, vec![], ParticipantJoined { participant, via: None });
     if let Some((user, name)) = assistant {
         let name = text::unique_name(&name, std::iter::once(owner_name.as_str()));
         let id = ParticipantId::derive(key, ASSISTANT_ID);
-        let participant = someone(id, user, ParticipantKind::Agent, Role::Collaborator, name);
+        let participant = someone(id, user, ParticipantKind::Agent, Role::Collaborator, name, None);
         draft.push(Stream::Main, vec![], ParticipantJoined { participant, via: None });
     }
     if founding.start {
@@ -237,8 +257,27 @@ pub(super) fn decide_start(by: &By<'_>) -> Result<Decision, Rejection> {
 pub(super) fn decide_rename(by: &By<'_>, data: &SessionRename) -> Result<Decision, Rejection> {
     let title = text::filled_line("/title", &data.title, text::MAX_TITLE)?;
     let mut draft = by.draft();
-    draft.push(Stream::Main, vec![], SessionRenamed { title });
+    draft.push(Stream::Main, vec![], SessionRenamed { title, made_from: None, untitled: false, redacted: false });
     Ok(draft.finish())
+}
+
+/// Calls a session that nobody has named after a message in `main`, in the same decision that posts it.
+pub(super) fn title_by(session: &Session, draft: &mut Draft, posted: EventId, text: &str) {
+    if !session.lifecycle.untitled {
+        return;
+    }
+    if let Some(title) = text::title_of(text) {
+        let made_from = Some(MessageId(posted.0));
+        draft.push(Stream::Main, vec![posted], SessionRenamed { title, made_from, untitled: false, redacted: false });
+    }
+}
+
+/// Takes the title away that was made from a message which is erased.
+pub(super) fn untitle(session: &Session, draft: &mut Draft, message: MessageId) {
+    if session.lifecycle.titled_by == Some(message) {
+        let title = UNTITLED.to_owned();
+        draft.push(Stream::Main, vec![], SessionRenamed { title, made_from: None, untitled: true, redacted: false });
+    }
 }
 
 pub(super) fn decide_change_details(by: &By<'_>, data: &SessionChangeDetails) -> Result<Decision, Rejection> {

@@ -23,7 +23,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::By;
-use super::{text, turns};
+use super::{lifecycle, text, turns};
 use crate::context::{Decision, Rejection};
 
 /// What is known about a message without its text.
@@ -174,6 +174,11 @@ impl Messages {
         self.change(event, data.message, |entry| entry.add_text(event.seq));
     }
 
+    /// A title was made from the message: it goes when the text goes.
+    pub fn apply_titled(&mut self, event: &Event, message: MessageId) {
+        self.change(event, message, |entry| entry.add_text(event.seq));
+    }
+
     pub fn apply_redacted(&mut self, event: &Event, data: &MessageRedacted) {
         self.change(event, data.message, |entry| entry.set(REDACTED, true));
     }
@@ -295,6 +300,9 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
     if let Some(assistant) = assistant {
         turns::queue(by.session, &mut draft, id, MessageId(id.0), me.id, assistant);
     }
+    if stream == Stream::Main {
+        lifecycle::title_by(by.session, &mut draft, id, &data.text);
+    }
     Ok(draft.finish())
 }
 
@@ -343,6 +351,7 @@ pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decisio
         turns::stop_running(by.session, &mut draft);
     }
     draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason });
+    lifecycle::untitle(by.session, &mut draft, data.message);
     draft.redact(by.session.messages.texts(data.message));
     Ok(draft.finish())
 }

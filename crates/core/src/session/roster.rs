@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
-use roundtable_protocol::command::{ParticipantChangeRole, ParticipantJoin, ParticipantRemove};
+use roundtable_protocol::command::{
+    ParticipantChangeProfile, ParticipantChangeRole, ParticipantJoin, ParticipantRemove,
+};
 use roundtable_protocol::event::{
-    Actor, ParticipantJoined, ParticipantLeft, ParticipantRemoved, ParticipantRoleChanged,
+    Actor, ParticipantJoined, ParticipantLeft, ParticipantProfileChanged, ParticipantRemoved, ParticipantRoleChanged,
 };
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{ParticipantId, Stream, UserId};
@@ -105,6 +107,13 @@ impl Roster {
         self.change(data.participant, |p| p.role = data.role);
     }
 
+    pub fn apply_profile_changed(&mut self, data: &ParticipantProfileChanged) {
+        self.change(data.participant, |p| {
+            p.display_name.clone_from(&data.display_name);
+            p.colour = data.colour;
+        });
+    }
+
     fn change(&mut self, id: ParticipantId, change: impl FnOnce(&mut Participant)) {
         if let Some(i) = self.by_id.get(&id) {
             change(&mut self.all[*i]);
@@ -146,6 +155,7 @@ pub(super) fn decide_join(by: &By<'_>, data: &ParticipantJoin) -> Result<Decisio
         }
     }
     let name = text::filled_line("/display_name", &data.display_name, text::MAX_NAME)?;
+    let colour = data.colour.map(text::chosen_colour).transpose()?;
     let id = known.map_or_else(|| ParticipantId::derive(by.envelope.key, PARTICIPANT_ID), |p| p.id);
     let mut draft = by.draft_as(Actor::Participant(id), None);
     let participant = Participant {
@@ -154,7 +164,7 @@ pub(super) fn decide_join(by: &By<'_>, data: &ParticipantJoin) -> Result<Decisio
         kind: data.kind,
         role: data.role,
         display_name: text::unique_name(&name, session.roster.joined().map(|p| p.display_name.as_str())),
-        colour: text::colour(data.user),
+        colour: colour.unwrap_or_else(|| text::colour(data.user)),
         guest: data.guest,
         membership: Membership::Joined,
         joined_at: draft.at(),
@@ -202,6 +212,25 @@ pub(super) fn decide_change_role(by: &By<'_>, data: &ParticipantChangeRole) -> R
     if !may_prompt(data.role) {
         turns::cut(by.session, &mut draft, |_, requester| requester == them.id);
     }
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_change_profile(by: &By<'_>, data: &ParticipantChangeProfile) -> Result<Decision, Rejection> {
+    let me = by.person()?;
+    let display_name = match &data.display_name {
+        Some(name) => {
+            let name = text::filled_line("/display_name", name, text::MAX_NAME)?;
+            let others = by.session.roster.joined().filter(|p| p.id != me.id);
+            text::unique_name(&name, others.map(|p| p.display_name.as_str()))
+        }
+        None => me.display_name.clone(),
+    };
+    let colour = data.colour.map_or(Ok(me.colour), text::chosen_colour)?;
+    if (&display_name, colour) == (&me.display_name, me.colour) {
+        return Err(Code::AlreadyRecorded.into());
+    }
+    let mut draft = by.draft();
+    draft.push(Stream::Main, vec![], ParticipantProfileChanged { participant: me.id, display_name, colour });
     Ok(draft.finish())
 }
 

@@ -203,6 +203,7 @@ impl Room {
                 participant: self.participant(first),
                 role: role(text),
             }),
+            "profile" => Command::ParticipantChangeProfile(serde_json::from_str(rest).expect("a profile")),
             "say" => Command::MessagePost(post(rest, None)),
             "ask" => Command::MessagePost(post(rest, Some(true))),
             "note" => Command::MessagePost(post(rest, Some(false))),
@@ -275,6 +276,7 @@ impl Room {
             E::SessionEnded(d) => format!(": {} ({})", d.state.name(), d.reason),
             E::SessionRenamed(d) => format!(": {}", d.title),
             E::ParticipantJoined(d) => format!(": {:?} as {}", d.participant.display_name, d.participant.role),
+            E::ParticipantProfileChanged(d) => format!(": {:?} in {}", d.display_name, d.colour),
             E::ParticipantRoleChanged(d) => format!(": {}", d.role),
             E::MessagePosted(d) => {
                 let mentions: Vec<_> = d.mentions.iter().map(|id| self.name_of(Actor::Participant(*id))).collect();
@@ -315,7 +317,8 @@ pub(super) fn founding() -> Founding {
         project: roundtable_protocol::DEFAULT_PROJECT,
         owner: user("ana"),
         owner_name: "ana".to_owned(),
-        title: String::new(),
+        owner_colour: None,
+        title: "Plans".to_owned(),
         kind: SessionKind::Collaborative,
         visibility: Visibility::Private,
         settings: Settings::default(),
@@ -345,6 +348,7 @@ fn join(who: &str, rest: &str) -> c::ParticipantJoin {
         display_name: name.to_owned(),
         guest: true,
         via: None,
+        colour: None,
     }
 }
 

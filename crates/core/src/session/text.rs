@@ -28,6 +28,8 @@ pub(super) const MAX_TAGS: usize = 10;
 pub(super) const MAX_TAG: usize = 40;
 /// Longest reason. Unit: characters.
 pub(super) const MAX_REASON: usize = 500;
+/// Longest title that a message gives. Unit: characters.
+const MADE_TITLE: usize = 60;
 /// How many participants one message may name.
 pub(super) const MAX_MENTIONS: usize = 50;
 /// How many `@` of a text are looked at; bounds the work that a hostile text can cause.
@@ -129,6 +131,32 @@ pub(super) fn colour(user: UserId) -> u8 {
     let digest = Sha256::digest(user.0.as_bytes());
     let n = digest.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     u8::try_from(n % COLOURS).expect("a remainder below twelve fits")
+}
+
+/// Checks a hue that somebody has chosen.
+pub(super) fn chosen_colour(colour: u8) -> Result<u8, Rejection> {
+    if u64::from(colour) < COLOURS {
+        return Ok(colour);
+    }
+    Err(Rejection::field("/colour", Code::InvalidField, format!("a hue is 0 to {}", COLOURS - 1)))
+}
+
+/// Returns the title that a message gives to a session without one: its first line that says something, without the
+/// marks of headings, quotes and lists, at most [`MADE_TITLE`] characters, cut between words where there is a blank.
+pub(super) fn title_of(text: &str) -> Option<String> {
+    let mark = |c: char| c.is_whitespace() || matches!(c, '#' | '>' | '*' | '-' | '+' | '`' | '~' | '|' | '=' | '_');
+    // What follows the opening marks of a block of code is its language, which is no title.
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("```") && !line.starts_with("~~~"));
+    let line = lines.map(|line| line.trim_start_matches(mark)).find(|line| line.chars().any(char::is_alphanumeric))?;
+    // Lines are up to 64 KiB long; four times what is kept is more than normalising can need.
+    let head: String = line.chars().filter(|c| !is_hidden(*c) || c.is_whitespace()).take(MADE_TITLE * 4).collect();
+    let clean = head.nfc().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
+    if clean.chars().count() <= MADE_TITLE {
+        return Some(clean).filter(|title| !title.is_empty());
+    }
+    let cut: String = clean.chars().take(MADE_TITLE - 1).collect();
+    let whole = cut.rfind(' ').filter(|end| *end > cut.len() / 2).map_or(cut.as_str(), |end| &cut[..end]);
+    Some(format!("{}…", whole.trim_end()))
 }
 
 /// Returns whom `@name` in `text` names, in the order of first naming: the longest name that fits, at word boundaries,

@@ -88,6 +88,7 @@ impl World {
             project: DEFAULT_PROJECT,
             owner: user(0),
             owner_name: "p0".to_owned(),
+            owner_colour: None,
             title: String::new(),
             kind: SessionKind::Collaborative,
             visibility: Visibility::Private,
@@ -171,8 +172,13 @@ impl World {
             let me = self.session.participant_of(user(t.who)).filter(|p| p.membership == Membership::Joined);
             match me.map(|p| p.role) {
                 None => assert!(matches!(code, Some(Code::NotAParticipant | Code::Removed)), "{code:?}"),
-                Some(Role::Viewer) if !matches!(envelope.command, Command::ParticipantLeave(_)) => {
-                    assert_eq!(code, Some(Code::Forbidden), "a viewer never changes durable state");
+                Some(Role::Viewer)
+                    if !matches!(
+                        envelope.command,
+                        Command::ParticipantLeave(_) | Command::ParticipantChangeProfile(_)
+                    ) =>
+                {
+                    assert_eq!(code, Some(Code::Forbidden), "a viewer changes nothing but themselves");
                 }
                 Some(_) => {}
             }
@@ -380,6 +386,7 @@ impl World {
                 display_name: text,
                 guest: true,
                 via: None,
+                colour: None,
             }),
             6 => Command::ParticipantLeave(c::ParticipantLeave {}),
             7 if t.b < 100 => Command::ParticipantRemove(c::ParticipantRemove { participant, reason: Some(text) }),
@@ -399,6 +406,10 @@ impl World {
             16 => Command::TurnWithdraw(c::TurnWithdraw { turn }),
             17 => Command::TurnStop(c::TurnStop { turn }),
             18..=22 => return Some(self.drive(t, turn)),
+            23 => Command::ParticipantChangeProfile(c::ParticipantChangeProfile {
+                display_name: t.a.is_multiple_of(2).then_some(text),
+                colour: t.a.is_multiple_of(3).then_some(t.b % 16),
+            }),
             _ => return None,
         })
     }

@@ -18,6 +18,7 @@ fn founding(session: SessionId, owner: UserId) -> Founding {
         project: DEFAULT_PROJECT,
         owner,
         owner_name: "Ana".to_owned(),
+        owner_colour: None,
         title: "A test".to_owned(),
         kind: SessionKind::Collaborative,
         visibility: Visibility::Private,

@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use roundtable_access::Subject;
 use roundtable_core::{Presence, Session};
@@ -17,7 +16,7 @@ use super::{Input, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
-use crate::rooms::Shared;
+use crate::rooms::{Online, Shared};
 use crate::views::Views;
 
 /// How many events are read at once.
@@ -83,7 +82,7 @@ impl Room {
         loaded: Loaded,
         inbox: mpsc::Receiver<Input>,
         to_self: mpsc::WeakSender<Input>,
-        online: Arc<AtomicUsize>,
+        online: Arc<Online>,
     ) -> Self {
         let Loaded { session, rev, snapshot_rev, tail, rights_epoch, broken } = loaded;
         let now = Instant::now();

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Room;
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
+use crate::rooms::{Online, OnlinePerson};
 use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
 
 impl Room {
@@ -26,6 +27,9 @@ impl Room {
             self.refresh_rights(bodies);
         }
         self.fanout.publish(out, now);
+        if bodies.iter().any(|body| matches!(body, EventBody::ParticipantProfileChanged(_))) {
+            self.count_online();
+        }
         self.follow_turn(bodies, now);
     }
 
@@ -172,7 +176,10 @@ impl Room {
 
     /// Counts who is connected, for lists of sessions.
     pub(crate) fn count_online(&mut self) {
-        self.online.store(self.presence.online().len(), std::sync::atomic::Ordering::Relaxed);
+        let there = self.presence.online();
+        let named = there.iter().filter_map(|id| self.committed.participant(*id)).take(Online::NAMED);
+        let named = named.map(|p| OnlinePerson { display_name: p.display_name.clone(), colour: p.colour }).collect();
+        self.online.set(there.len(), named);
     }
 
     /// Writes a state snapshot when the tail outweighs the last one, or whenever there is a tail and `last` is set.

@@ -44,7 +44,7 @@ impl House {
     pub async fn person(&self, session: SessionId, name: &str, role: Role) -> (UserId, Participant) {
         let user = UserId(clock::new_key());
         let (display_name, kind) = (name.to_owned(), ParticipantKind::User);
-        let join = ParticipantJoin { user, kind, role, display_name, guest: true, via: None };
+        let join = ParticipantJoin { user, kind, role, display_name, guest: true, via: None, colour: None };
         (user, self.manager.join(session, clock::new_key(), join).await.expect("joined"))
     }
 
@@ -99,6 +99,7 @@ pub fn founding(session: SessionId, owner: UserId) -> Founding {
         project: DEFAULT_PROJECT,
         owner,
         owner_name: "Ana".to_owned(),
+        owner_colour: None,
         title: "A test".to_owned(),
         kind: SessionKind::Collaborative,
         visibility: Visibility::Private,

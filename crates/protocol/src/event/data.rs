@@ -41,6 +41,9 @@ pub struct SessionCreated {
     /// When it ends by itself.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
+    /// Whether nobody has given it a title: its first message will. Absent in logs of before: the title was given.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untitled: bool,
 }
 
 /// Data of `session.started`.
@@ -52,6 +55,15 @@ pub struct SessionStarted {}
 pub struct SessionRenamed {
     /// The new title.
     pub title: String,
+    /// The message that it was made from; absent when a person gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<MessageId>,
+    /// Whether it has no title any more, because the message that it was made from was erased: the next one will give one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untitled: bool,
+    /// Whether the title has been erased with the message that it was made from.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub redacted: bool,
 }
 
 /// Data of `session.details_changed`: all of them, changed or not.
@@ -117,6 +129,17 @@ pub struct ParticipantRoleChanged {
     pub participant: ParticipantId,
     /// The role from now on.
     pub role: Role,
+}
+
+/// Data of `participant.profile_changed`: all of it, changed or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParticipantProfileChanged {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// The name from now on.
+    pub display_name: String,
+    /// The hue from now on, 0 to 11.
+    pub colour: u8,
 }
 
 /// Data of `message.posted`. The message's id is the event's id.

@@ -3,13 +3,13 @@
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use roundtable_hub::{clock, display_name};
+use roundtable_hub::{chosen_colour, clock, colour, display_name};
 use roundtable_protocol::{Code, Problem, Timestamp, UserId};
-use roundtable_store::User;
+use roundtable_store::{User, UserPatch};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, Known};
 use crate::idempotency::Key;
 use crate::json::Json;
 use crate::origin::Arrival;
@@ -32,6 +32,8 @@ pub struct UserBody {
     pub id: UserId,
     /// The name they gave.
     pub display_name: String,
+    /// One of twelve hues, 0 to 11: the one they chose, else the one that follows from their id.
+    pub colour: u8,
     /// Whether they came by a link.
     pub guest: bool,
     /// Since when.
@@ -41,7 +43,13 @@ pub struct UserBody {
 
 impl From<&User> for UserBody {
     fn from(user: &User) -> Self {
-        Self { id: user.id, display_name: user.display_name.clone(), guest: user.guest, created_at: user.created_at }
+        Self {
+            id: user.id,
+            display_name: user.display_name.clone(),
+            colour: user.colour.unwrap_or_else(|| colour(user.id)),
+            guest: user.guest,
+            created_at: user.created_at,
+        }
     }
 }
 
@@ -53,6 +61,16 @@ pub struct LoginBody {
     /// The bearer token, shown once; absent when the key had been used before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+}
+
+/// What is to be changed of oneself; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MePatch {
+    /// The name that others see; 1 to 40 characters.
+    display_name: Option<String>,
+    /// One of twelve hues, 0 to 11.
+    colour: Option<u8>,
 }
 
 /// Oneself.
@@ -112,13 +130,34 @@ pub(super) async fn replayed(app: &App, again: &User) -> Result<UserBody, ApiErr
 /// Says who one is.
 #[utoipa::path(get, path = "/api/v1/me", tag = "login", responses((status = 200, description = "Oneself", body = Me)))]
 pub async fn me(State(app): State<App>, Caller(known): Caller) -> axum::Json<Me> {
-    axum::Json(Me {
-        user: (&known.user).into(),
-        can_host: app.may_host(&known.user).is_ok(),
+    axum::Json(oneself(&app, &known, &known.user))
+}
+
+/// Changes one's own name or colour, for the sessions that one makes or joins from now on. In sessions where one is
+/// already, the command `participant.change_profile` does it.
+#[utoipa::path(patch, path = "/api/v1/me", tag = "login", request_body = MePatch,
+    responses((status = 200, description = "Oneself", body = Me)))]
+pub async fn change(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Json(body): Json<MePatch>,
+) -> Result<axum::Json<Me>, ApiError> {
+    let display_name = body.display_name.map(|name| display_name(&name)).transpose().map_err(Problem::from)?;
+    let colour = body.colour.map(chosen_colour).transpose().map_err(Problem::from)?;
+    let patch = UserPatch { display_name, colour };
+    let user = app.store.change_user(known.user.id, patch).await?.ok_or(Code::LoginExpired)?;
+    app.logins.changed(user.id);
+    Ok(axum::Json(oneself(&app, &known, &user)))
+}
+
+fn oneself(app: &App, known: &Known, user: &User) -> Me {
+    Me {
+        user: user.into(),
+        can_host: app.may_host(user).is_ok(),
         login_expires_at: known.expires_at,
         only_this_device: app.bound.ip().is_loopback() && app.settings.only_this_device(),
         assistant: app.usual_assistant().to_owned(),
-    })
+    }
 }
 
 /// Logs out: this login ends, also on open connections.

@@ -139,6 +139,7 @@ pub async fn join(
         display_name: name,
         guest: user.guest,
         via: door.link.as_ref().map(|link| link.id),
+        colour: user.colour,
     };
     let participant = app.manager.join(door.session, key.id, wish).await.map_err(|problem| door.hidden(problem))?;
     let mut answer = JoinedBody::of(door.session, participant);

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use roundtable_hub::{Founding, clock};
+use roundtable_hub::{Founding, OnlinePerson, clock};
 use roundtable_protocol::command::{SessionChangeDetails, SessionEnd, SessionRename, SessionStart};
 use roundtable_protocol::model::{SessionInfo, SessionKind, Settings, SettingsPatch, Visibility};
 use roundtable_protocol::{Code, Command, DEFAULT_PROJECT, Epoch, Problem, Role, SessionId, Timestamp, UserId};
-use roundtable_store::PageToken;
+use roundtable_store::{DirectoryEntry, PageToken};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::{Caller, Here};
@@ -24,11 +24,14 @@ const ASSISTANT: UserId = UserId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000
 /// The name that people see beside its answers.
 const ASSISTANT_NAME: &str = "Assistant";
 
+/// Longest text that titles are searched for. Unit: characters.
+const LONGEST_SEARCH: usize = 200;
+
 /// What a new session is made of; everything may be left out.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewSession {
-    /// What it is called; at most 200 characters.
+    /// What it is called; at most 200 characters. When empty, its first message gives the title.
     title: String,
     /// What it is for.
     kind: SessionKind,
@@ -119,6 +122,7 @@ pub async fn create(
         project: DEFAULT_PROJECT,
         owner: known.user.id,
         owner_name: known.user.display_name.clone(),
+        owner_colour: known.user.colour,
         title: body.title,
         kind: body.kind,
         visibility: body.visibility,
@@ -135,19 +139,70 @@ pub async fn create(
     Ok(created(SessionBody { info: made.info, role: Some(Role::Owner), share_code }))
 }
 
+/// Which sessions.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SessionsQuery {
+    /// Only those whose title contains this, whatever the case; at most 200 characters.
+    search: Option<String>,
+    /// How many items; 1 to 200, 50 when absent.
+    limit: Option<usize>,
+    /// The `next` of the answer before, with the same `search`.
+    page: Option<String>,
+}
+
+/// A session in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionItem {
+    /// The session.
+    #[serde(flatten)]
+    pub info: SessionInfo,
+    /// The reader's role in it.
+    pub role: Option<Role>,
+    /// Who is connected now; at most eight of them.
+    pub online: Vec<OnlineBody>,
+    /// How many people are connected now.
+    pub online_count: usize,
+}
+
+/// Somebody who is connected.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OnlineBody {
+    /// The name that others see.
+    display_name: String,
+    /// One of twelve hues, 0 to 11.
+    colour: u8,
+}
+
+impl SessionItem {
+    fn new(app: &App, entry: DirectoryEntry) -> Self {
+        let (online_count, online) = app.manager.online_people(entry.info.id);
+        let body = |person: OnlinePerson| OnlineBody { display_name: person.display_name, colour: person.colour };
+        let online = online.into_iter().map(body).collect();
+        Self { info: entry.info, role: entry.role, online, online_count }
+    }
+}
+
 /// Lists the sessions that one is a participant of, newest activity first.
-#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(ListQuery),
-    responses((status = 200, description = "Sessions", body = List<SessionBody>)))]
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(SessionsQuery),
+    responses((status = 200, description = "Sessions", body = List<SessionItem>)))]
 pub async fn list(
     State(app): State<App>,
     Caller(known): Caller,
-    Query(query): Query<ListQuery>,
-) -> Result<axum::Json<List<SessionBody>>, ApiError> {
+    Query(SessionsQuery { search, limit, page }): Query<SessionsQuery>,
+) -> Result<axum::Json<List<SessionItem>>, ApiError> {
+    let search = search.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    if search.as_ref().is_some_and(|text| text.chars().count() > LONGEST_SEARCH) {
+        let detail = "has at most 200 characters";
+        let problem = Problem::new(Code::InvalidField).with_detail(format!("search {detail}"));
+        return Err(problem.with_field("/search", Code::InvalidField, detail).into());
+    }
+    let query = ListQuery { limit, page };
     let limit = query.limit();
     let after = query.page(read_token)?;
-    let entries = app.store.sessions_of(known.user.id, None, after, limit + 1).await?;
-    let items =
-        entries.into_iter().map(|entry| SessionBody { info: entry.info, role: entry.role, share_code: None }).collect();
+    let entries = app.store.sessions_of(known.user.id, search, after, limit + 1).await?;
+    let items = entries.into_iter().map(|entry| SessionItem::new(&app, entry)).collect();
     Ok(axum::Json(List::cut(items, limit, |last| {
         // Microseconds would be lost in milliseconds, and with them the place in the list.
         format!("{} {}", last.info.updated_at.as_nanosecond(), last.info.id)

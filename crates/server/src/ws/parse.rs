@@ -4,9 +4,9 @@
 //! the request that it is about whenever that could be read; commands that only the server gives are unknown here.
 
 use roundtable_protocol::command::{
-    DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact, ParticipantChangeRole, ParticipantLeave,
-    ParticipantRemove, SessionChangeDetails, SessionEnd, SessionRename, SessionStart, TurnAsk, TurnEdit, TurnStop,
-    TurnWithdraw,
+    DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact, ParticipantChangeProfile,
+    ParticipantChangeRole, ParticipantLeave, ParticipantRemove, SessionChangeDetails, SessionEnd, SessionRename,
+    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -84,6 +84,7 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "participant.leave" => shaped::<ParticipantLeave>(data).map(Command::ParticipantLeave),
         "participant.remove" => shaped::<ParticipantRemove>(data).map(Command::ParticipantRemove),
         "participant.change_role" => shaped::<ParticipantChangeRole>(data).map(Command::ParticipantChangeRole),
+        "participant.change_profile" => shaped::<ParticipantChangeProfile>(data).map(Command::ParticipantChangeProfile),
         "message.post" => shaped::<MessagePost>(data).map(Command::MessagePost),
         "message.edit" => shaped::<MessageEdit>(data).map(Command::MessageEdit),
         "message.redact" => shaped::<MessageRedact>(data).map(Command::MessageRedact),

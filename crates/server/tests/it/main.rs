@@ -12,6 +12,7 @@ mod idempotency;
 mod kill;
 mod limits;
 mod logs;
+mod people;
 mod rest;
 mod rubbish;
 mod shutdown;

@@ -99,6 +99,21 @@ pub fn test_settings(data: &TempDir, settings: &[(&'static str, &str)]) -> Setti
     Settings::load(&Sources { file: Some(file), environment: Vec::new(), flags }).expect("good settings")
 }
 
+/// Checks that no file below `folder` contains `needle`.
+pub fn assert_nowhere(folder: &std::path::Path, needle: &str) {
+    for entry in std::fs::read_dir(folder).expect("lists") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            assert_nowhere(&path, needle);
+            continue;
+        }
+        // A journal that is just being removed is gone, and holds nothing.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let found = bytes.windows(needle.len()).any(|part| part == needle.as_bytes());
+        assert!(!found, "{needle} is in {}", path.display());
+    }
+}
+
 /// Somebody who calls.
 #[derive(Clone)]
 pub struct Person {

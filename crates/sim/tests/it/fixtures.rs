@@ -64,6 +64,16 @@ fn the_view_folded_from_the_wire_is_the_one_in_the_files() {
 }
 
 #[test]
+fn a_title_that_was_made_from_an_erased_message_is_erased() {
+    let all = files();
+    let of = |name: &str| &all.iter().find(|(file, _)| file == name).unwrap().1;
+    assert!(of("title.jsonl").iter().any(|line| line.to_string().contains("canary")));
+    assert!(!of("title_erased.jsonl").iter().any(|line| line.to_string().contains("canary")));
+    assert_eq!(of("title.jsonl").last().unwrap()["view"]["session"]["title"], "Ana's own");
+    assert_eq!(of("title_erased.jsonl").last().unwrap()["view"], of("title.jsonl").last().unwrap()["view"]);
+}
+
+#[test]
 fn offsets_inside_the_fixtures_pass_emoji() {
     let beyond = |c: char| c as u32 > 0xffff;
     let texts = files().into_iter().flat_map(|(_, lines)| lines).filter_map(|line| {

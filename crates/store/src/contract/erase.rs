@@ -130,3 +130,20 @@ pub async fn a_deleted_session_is_gone_and_others_are_not(store: &dyn Store) {
     assert_eq!(texts(&again.stream(MAIN).await), ["anew"]);
     assert_eq!(assert_verifies(store, &again).await, 0);
 }
+
+/// A title that was made from the erased text may be in it.
+pub async fn a_redaction_drops_states_of_before(store: &dyn Store) {
+    let mut log = Log::born(store).await;
+    let state = |rev| StateSnapshot { session: log.session, format: 1, rev, bytes: Bytes::from("s") };
+    let old = state(log.rev);
+    store.put_state(old.clone()).await.expect("kept");
+    let mut commit = log.commit(&[]);
+    commit.redactions = vec![(MAIN, Seq(1))];
+    log.append(commit).await.expect("written");
+    assert_eq!(store.state(log.session).await, Ok(None));
+    store.put_state(old).await.expect("no error, but not kept");
+    assert_eq!(store.state(log.session).await, Ok(None));
+    let new = StateSnapshot { session: log.session, format: 1, rev: log.rev, bytes: Bytes::from("s") };
+    store.put_state(new.clone()).await.expect("kept");
+    assert_eq!(store.state(log.session).await, Ok(Some(new)));
+}

@@ -341,6 +341,7 @@ impl Session {
         }
         self.redacted_rev = self.rev;
         self.views.clear();
+        self.state = None;
         for &(stream, seq) in redactions {
             let place = usize::try_from(seq.0 - 1).expect("admitted: within the stream's rows");
             let row = &mut self.rows[self.by_stream[stream as usize][place]];

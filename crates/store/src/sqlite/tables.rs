@@ -50,6 +50,19 @@ pub(super) fn document_head(conn: &Connection, session: i64, document: Uuid) -> 
     statement.query_row((session, document.as_bytes()), |row| uint(row, 0))
 }
 
+/// Returns the last commit that erased something.
+fn redacted_rev(conn: &Connection, session: i64) -> Result<u64> {
+    conn.prepare_cached("SELECT redacted_rev FROM sessions WHERE id = ?1")?.query_row([session], |row| uint(row, 0))
+}
+
+/// Erases the state snapshot of a session.
+pub(super) fn drop_state(conn: &Connection, session: i64) -> Result<()> {
+    conn.prepare_cached("DELETE FROM blobs WHERE id IN (SELECT blob FROM states WHERE session = ?1)")?
+        .execute([session])?;
+    conn.prepare_cached("DELETE FROM states WHERE session = ?1")?.execute([session])?;
+    Ok(())
+}
+
 /// Erases every view snapshot and page of a session.
 pub(super) fn drop_views(conn: &Connection, session: i64) -> Result<()> {
     conn.prepare_cached("DELETE FROM blobs WHERE id IN (SELECT blob FROM views WHERE session = ?1)")?
@@ -58,9 +71,13 @@ pub(super) fn drop_views(conn: &Connection, session: i64) -> Result<()> {
     Ok(())
 }
 
-/// A snapshot of a session that is not there any more is dropped.
+/// A snapshot of a session that is not there any more is dropped, and one of before the last redaction: a title that was
+/// made from an erased message may be in it.
 pub(super) fn put_state(tx: &mut Tx<'_>, snapshot: &StateSnapshot) -> Result<()> {
     let Some(hot) = tx.hot(snapshot.session)? else { return Ok(()) };
+    if snapshot.rev.0 < redacted_rev(tx.conn, hot.row)? {
+        return Ok(());
+    }
     let mut find = tx.conn.prepare_cached("SELECT blob FROM states WHERE session = ?1")?;
     let old: Option<i64> = find.query_row([hot.row], |row| row.get(0)).optional()?;
     let blob = blob::put(tx.conn, old, &snapshot.bytes)?;
@@ -73,8 +90,7 @@ pub(super) fn put_state(tx: &mut Tx<'_>, snapshot: &StateSnapshot) -> Result<()>
 /// A view that was made before the last redaction is dropped: it may hold what was erased.
 pub(super) fn put_view(tx: &mut Tx<'_>, session: SessionId, key: ViewKey, snapshot: &ViewSnapshot) -> Result<()> {
     let Some(hot) = tx.hot(session)? else { return Ok(()) };
-    let mut redacted = tx.conn.prepare_cached("SELECT redacted_rev FROM sessions WHERE id = ?1")?;
-    if snapshot.rev.0 < redacted.query_row([hot.row], |row| uint(row, 0))? {
+    if snapshot.rev.0 < redacted_rev(tx.conn, hot.row)? {
         return Ok(());
     }
     let (kind, which, n) = view_key(key);

@@ -279,3 +279,53 @@ fn every_change_of_rights_raises_the_revision() {
     }
     assert_eq!(revs, [3, 4, 5, 6, 7, 7]);
 }
+
+#[test]
+fn everybody_changes_their_own_name_and_colour_and_names_stay_unique() {
+    check(
+        r#"server: admit ben as viewer
+           server: admit cyd as collaborator
+           ben: profile {"display_name": "  Ben   the Second ", "colour": 3}
+           ben: profile {"display_name": "CYD"}
+           ben: profile {"display_name": "cyd (2)"}
+           ben: profile {"display_name": "CYD (2)", "colour": 3}
+           ben: profile {}
+           cyd: profile {"colour": 12}
+           cyd: profile {"display_name": " "}
+           cyd: leave
+           cyd: profile {"colour": 1}
+           ben: profile {"display_name": "cyd"}
+           ana: end
+           ben: profile {"colour": 1}"#,
+        expect![[r#"
+            server: admit ben as viewer
+              main participant.joined by ben: "ben" as viewer
+            server: admit cyd as collaborator
+              main participant.joined by cyd: "cyd" as collaborator
+            ben: profile {"display_name": "  Ben   the Second ", "colour": 3}
+              main participant.profile_changed by Ben the Second: "Ben the Second" in 3
+            ben: profile {"display_name": "CYD"}
+              main participant.profile_changed by CYD (2): "CYD (2)" in 3
+            ben: profile {"display_name": "cyd (2)"}
+              main participant.profile_changed by cyd (2): "cyd (2)" in 3
+            ben: profile {"display_name": "CYD (2)", "colour": 3}
+              main participant.profile_changed by CYD (2): "CYD (2)" in 3
+            ben: profile {}
+              ! already_recorded - That is so already
+            cyd: profile {"colour": 12}
+              ! invalid_field/colour - a hue is 0 to 11
+            cyd: profile {"display_name": " "}
+              ! invalid_field/display_name - 1 to 40 characters
+            cyd: leave
+              main participant.left by cyd
+            cyd: profile {"colour": 1}
+              ! not_a_participant - You are not in this session
+            ben: profile {"display_name": "cyd"}
+              main participant.profile_changed by cyd: "cyd" in 3
+            ana: end
+              main session.ended by ana: completed (ended)
+            ben: profile {"colour": 1}
+              ! session_not_active - the session is completed
+        "#]],
+    );
+}

@@ -14,11 +14,11 @@ fn refusal(change: impl FnOnce(&mut Founding)) -> String {
 
 #[test]
 fn a_session_begins_with_its_owner_and_its_assistant() {
-    let room = Room::new();
+    let room = untitled();
     let kinds: Vec<&str> = room.log.iter().map(|e| e.body.kind()).collect();
     assert_eq!(kinds, ["session.created", "participant.joined", "participant.joined", "session.started"]);
     let info = room.session.info();
-    assert_eq!((info.title.as_str(), info.participant_count, info.event_count), ("ana's session", 1, 4));
+    assert_eq!((info.title.as_str(), info.participant_count, info.event_count), ("New session", 1, 4));
     assert_eq!((info.owner_id, info.is_active), (user("ana"), true));
     assert_eq!(room.session.roles_rev(), 3, "created, ana, Guide");
     assert!(info.started_at == Some(room.now) && info.created_at == room.now && info.updated_at == room.now);
@@ -216,4 +216,87 @@ fn time_never_goes_back() {
     let at: Vec<Timestamp> = room.log.iter().map(|e| e.header.at).collect();
     assert!(at.is_sorted());
     assert_eq!(room.session.last_at(), "2026-11-20T12:00:00Z".parse().expect("a time"));
+}
+
+fn untitled() -> Room {
+    Room::founded(|f| f.title = " ".to_owned())
+}
+
+#[test]
+fn a_session_without_a_title_is_called_after_its_first_message_in_main() {
+    let mut room = untitled();
+    let told = room.run(
+        "server: admit ben as collaborator
+         ben: side not this
+         ben: note ???
+         ben: note # Plans for spring
+         ana: note and something else",
+    );
+    expect![[r#"
+        server: admit ben as collaborator
+          main participant.joined by ben: "ben" as collaborator
+        ben: side not this
+          side message.posted by ben
+        ben: note ???
+          main message.posted by ben
+        ben: note # Plans for spring
+          main message.posted by ben
+          main session.renamed by ben: Plans for spring
+        ana: note and something else
+          main message.posted by ana
+    "#]]
+    .assert_eq(&told);
+    assert_eq!(room.session.info().title, "Plans for spring");
+}
+
+#[test]
+fn a_title_that_a_person_gave_is_not_changed() {
+    let mut room = untitled();
+    room.run("ana: rename My own\n ana: note first");
+    assert_eq!(room.session.info().title, "My own");
+    let mut room = Room::new();
+    room.run("ana: note first");
+    assert_eq!(room.session.info().title, "Plans");
+}
+
+#[test]
+fn an_erased_message_takes_the_title_with_it_that_was_made_from_it() {
+    let mut room = untitled();
+    room.run("ana: note the secret\n ana: redact m1");
+    assert_eq!(room.session.info().title, "New session");
+    let titled = room.log.iter().find(|e| e.body.kind() == "session.renamed").expect("renamed").seq;
+    let E::SessionRenamed(last) = &room.log.last().expect("an event").body else { panic!("renamed") };
+    assert!(last.untitled && last.made_from.is_none());
+    assert!(room.last.redactions.contains(&(Stream::Main, titled)), "{:?}", room.last.redactions);
+    room.run("ana: note a new beginning");
+    assert_eq!(room.session.info().title, "a new beginning");
+}
+
+#[test]
+fn a_title_that_was_replaced_is_erased_with_its_message_and_the_new_one_stays() {
+    let mut room = untitled();
+    room.run("ana: note the secret\n ana: rename Plans\n ana: redact m1");
+    let made: Vec<Seq> = room
+        .log
+        .iter()
+        .filter(|e| matches!(&e.body, E::SessionRenamed(d) if d.made_from.is_some()))
+        .map(|e| e.seq)
+        .collect();
+    assert!(made.iter().all(|seq| room.last.redactions.contains(&(Stream::Main, *seq))), "{:?}", room.last.redactions);
+    assert_eq!((made.len(), room.session.info().title.as_str()), (1, "Plans"));
+}
+
+#[test]
+fn logs_of_before_say_nothing_of_titles_and_theirs_were_given() {
+    let mut room = untitled();
+    let first = room.log[0].clone();
+    let mut body: serde_json::Value = serde_json::from_slice(&first.body.to_json()).expect("JSON");
+    body.as_object_mut().expect("an object").remove("untitled").expect("was there");
+    let old = E::parse("session.created", &body.to_string()).expect("still reads");
+    room.log[0].body = old;
+    let mut session = Session::empty(room.session.id());
+    room.log.iter().for_each(|event| session.apply(event));
+    room.session = session;
+    room.run("ana: note first");
+    assert_eq!(room.session.info().title, "New session");
 }

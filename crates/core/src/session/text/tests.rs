@@ -97,3 +97,25 @@ fn a_text_of_nothing_but_at_signs_costs_little() {
     let late = format!("{}@ana", "@ ".repeat(MAX_AT_SIGNS));
     assert_eq!(named(&late), "", "only so many are looked at");
 }
+
+#[test]
+fn a_title_is_the_first_line_that_says_something() {
+    let cases = [
+        ("What is a monoid?", Some("What is a monoid?")),
+        ("\n\n  ## Plans   for\tspring  \nand more", Some("Plans for spring")),
+        ("> - *quoted*", Some("quoted*")),
+        ("```rust\nfn main() {}\n```", Some("fn main() {}")),
+        ("---\n***\n", None),
+        ("\u{202e}evil\u{200b} title", Some("evil title")),
+        ("!?", None),
+        ("", None),
+    ];
+    for (text, title) in cases {
+        assert_eq!(title_of(text).as_deref(), title, "{text:?}");
+    }
+    let long = "word ".repeat(20_000);
+    let title = title_of(&long).expect("a title");
+    assert!(title.chars().count() <= 60 && title.ends_with("word…"), "{title}");
+    let unbroken = title_of(&"ü".repeat(500)).expect("a title");
+    assert_eq!(unbroken.chars().count(), 60);
+}

@@ -140,6 +140,7 @@ fn redact(tx: &mut Tx<'_>, hot: &Hot, commit: &Commit) -> Result<()> {
         .prepare_cached("UPDATE sessions SET redacted_rev = ?2 WHERE id = ?1")?
         .execute((hot.row, int(hot.rev.0)))?;
     tables::drop_views(tx.conn, hot.row)?;
+    tables::drop_state(tx.conn, hot.row)?;
     let mut find = tx.conn.prepare_cached(
         "SELECT id, salt, body FROM events WHERE session = ?1 AND stream = ?2 AND seq = ?3 AND salt IS NOT NULL",
     )?;
