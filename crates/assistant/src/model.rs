@@ -8,6 +8,7 @@ mod call;
 mod endpoint;
 mod fault;
 mod list;
+mod local;
 mod provider;
 mod reach;
 
@@ -30,6 +31,7 @@ use call::Progress;
 use endpoint::Endpoint;
 pub use endpoint::ModelConfigError;
 pub use list::Listed;
+pub use local::{LocalServer, look_around};
 pub use provider::Provider;
 pub use reach::Reach;
 

@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roundtable_protocol::Timestamp;
+use roundtable_protocol::{Code, Problem, Timestamp};
 
 use crate::clock;
 
 /// Returns what an answer of a driver is labelled with, by the driver's name.
 pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Returns whether a session may choose the assistant of that name.
+pub type Chooses = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Tells the time. Deadlines of sessions are moments, timers of rooms are not, so both must run at the same pace.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -47,6 +50,8 @@ pub struct HubConfig {
     pub snapshot_after: u64,
     /// What answers are labelled with.
     pub label: Label,
+    /// Which assistants a session may choose.
+    pub assistants: Chooses,
     /// The clock.
     pub now: Now,
 }
@@ -69,8 +74,24 @@ impl Default for HubConfig {
             wake_every: Duration::from_secs(1),
             snapshot_after: 512,
             label: Arc::new(str::to_owned),
+            assistants: Arc::new(|_| true),
             now: Arc::new(clock::now),
         }
+    }
+}
+
+impl HubConfig {
+    /// Refuses an assistant that there is not.
+    pub(crate) fn check_assistant(&self, name: &str) -> Result<(), Problem> {
+        if (self.assistants)(name) {
+            return Ok(());
+        }
+        let detail = "there is no such assistant here; the list of assistants has all that can be chosen";
+        Err(Problem::new(Code::InvalidField).with_detail(detail).with_field(
+            "/settings/assistant",
+            Code::InvalidField,
+            detail,
+        ))
     }
 }
 

@@ -124,6 +124,7 @@ impl SessionManager {
                 tracing::debug!(session.id = %session, rev = head.rev.0, "the session is there already");
                 return self.created_before(key, &founding, said).await;
             }
+            self.shared.config.check_assistant(&founding.settings.assistant)?;
             let rights_epoch = self.shared.store.rights_epoch(founding.project).await.map_err(unavailable)?;
             let grant = Grant::nothing(0, rights_epoch);
             let cx = Context { now: self.shared.now(), caller: Caller::User(owner), grant: &grant, present: &[] };

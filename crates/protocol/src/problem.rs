@@ -85,6 +85,9 @@ codes! {
     TextEmpty = "text_empty", 422, false, "The text is empty", "Caller: write something.";
     AlreadyRecorded = "already_recorded", 409, false, "That is so already", "Nobody: nothing was changed.";
     NoAssistant = "no_assistant", 409, false, "The session has no assistant", "Owner: choose one in the settings.";
+    AssistantNotFound = "assistant_not_found", 404, false, "There is no such assistant", "Caller: read the list of assistants.";
+    AssistantFixed = "assistant_fixed", 409, false, "This assistant is not one that people connected", "Administrator: change the server's settings; the guide is always there.";
+    ConfirmationNeeded = "confirmation_needed", 409, false, "This model may cost money", "Caller: ask the person, then send confirm_paid: true.";
     NoSuchTurn = "no_such_turn", 404, false, "There is no such turn", "Caller: it has probably ended.";
     NotYourTurn = "not_your_turn", 403, false, "Only who asked, or a moderator, may do this", "Caller: ask them.";
     TurnAlreadyStarted = "turn_already_started", 409, false, "The answer has begun", "Caller: stop it instead.";

@@ -122,7 +122,7 @@ fn run_serve(serve: Serve) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let server = Server::start(settings.clone()).await.map_err(|error| match error {
-            StartError::Model(error) => anyhow::anyhow!("failed to set up the model: {error}"),
+            StartError::Assistants(error) => anyhow::anyhow!("failed to set up the assistants: {error}"),
             error => error.into(),
         })?;
         announce(&server, &settings)?;
@@ -146,7 +146,7 @@ fn announce(server: &Server, settings: &Settings) -> std::io::Result<()> {
     drop(out);
     tracing::info!(
         address = %server.address(),
-        assistant = server.app().usual_assistant(),
+        assistant = server.app().assistants.usual(),
         hosting = %settings.hosting,
         "serving"
     );

@@ -23,11 +23,13 @@
 //! | [`openapi`] | the document |
 //! | [`routes`] | the handlers |
 //! | [`ws`] | the WebSocket |
+//! | [`assistants`] | what answers turns: the guide, the configured model, what people connected |
 //! | [`turns`] | hands owed turns to the assistants |
 //! | [`page`] | the embedded page |
 //! | [`logging`] | what the log looks like |
 
 pub mod app;
+pub mod assistants;
 pub mod auth;
 pub mod cli;
 pub mod idempotency;

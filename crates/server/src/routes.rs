@@ -3,6 +3,7 @@
 //! Owns: one module per noun, the list of all routes. Must not know: rules; a handler turns a request into a command or
 //! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
 
+pub mod assistants;
 pub mod codes;
 pub mod events;
 pub mod guests;
@@ -41,6 +42,9 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(guests::me, guests::change, guests::log_out))
         .routes(routes!(stats::stats))
         .routes(routes!(join::join))
+        .routes(routes!(assistants::list, assistants::connect))
+        .routes(routes!(assistants::scan))
+        .routes(routes!(assistants::disconnect))
         .routes(routes!(sessions::create, sessions::list))
         .routes(routes!(sessions::get, sessions::change, sessions::delete))
         .routes(routes!(sessions::start))

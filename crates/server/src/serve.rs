@@ -15,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use roundtable_assistant::Guide;
-use roundtable_assistant::model::ModelConfigError;
 use roundtable_hub::{HubConfig, SessionManager, clock};
 use roundtable_store::{OpenError, SqliteStore, Store};
 use socket2::{SockRef, TcpKeepalive};
@@ -27,13 +26,13 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::app;
+use crate::assistants::{Assistants, AssistantsError};
 use crate::auth::Logins;
 use crate::limits::Sockets;
 use crate::origin::Ends;
 use crate::settings::Settings;
 use crate::state::{App, Inner, Rates};
 use crate::tls::TlsError;
-use crate::turns::Drivers;
 use crate::{shutdown, tls, turns};
 
 /// How long the kernel waits for a reader that has vanished before it gives the connection up.
@@ -43,6 +42,9 @@ const VANISHED: Duration = Duration::from_secs(30);
 const BACKLOG: u32 = 4096;
 /// How long to wait when the system has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
+/// How long a model server on this machine may take to say that it is there. Chosen so that the list is there before a
+/// person wonders; a local server answers in a few milliseconds.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 /// The largest head of a request. Unit: bytes.
 const HEAD_BYTES: usize = 32 * 1024;
 
@@ -63,9 +65,9 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error("{0}")]
     Tls(#[from] TlsError),
-    /// The model cannot be used as it is set.
+    /// The model of the settings, or the connections in the data folder, cannot be used.
     #[error("{0}")]
-    Model(#[from] ModelConfigError),
+    Assistants(#[from] AssistantsError),
     /// Routes and actions do not agree: a bug.
     #[error("{0}")]
     Routes(#[from] app::RouteError),
@@ -80,12 +82,20 @@ pub struct Server {
 }
 
 /// What a server is made of, beside its settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parts {
     /// How rooms behave.
     pub hub: HubConfig,
     /// The guide that answers.
     pub guide: Guide,
+    /// How long a model server on this machine may take to say that it is there.
+    pub probe_timeout: Duration,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { hub: HubConfig::default(), guide: Guide::default(), probe_timeout: PROBE_TIMEOUT }
+    }
 }
 
 impl Server {
@@ -112,24 +122,30 @@ impl Server {
     /// See [`StartError`].
     pub async fn start_on(store: Arc<dyn Store>, settings: Settings, parts: Parts) -> Result<Self, StartError> {
         raise_open_files();
-        let drivers = Drivers::new(&settings.model)?.with_guide(parts.guide);
+        let assistants = Assistants::open(&settings, parts.guide, parts.probe_timeout)?;
         let tls = match (&settings.tls_cert, &settings.tls_key) {
             (Some(cert), Some(key)) => Some(tls::acceptor(cert, key)?),
             _ => None,
         };
         let (listener, bound) = listen(settings.listen).await?;
-        let hub = HubConfig { label: drivers.label(), ..parts.hub };
+        let (label, known) = (assistants.clone(), assistants.clone());
+        let hub = HubConfig {
+            label: Arc::new(move |name| label.label(name)),
+            assistants: Arc::new(move |name| known.knows(name)),
+            ..parts.hub
+        };
         // Rooms keep it for who reads, connections for who does not.
         let heartbeat = hub.head_every;
         let (manager, work) = SessionManager::new(Arc::clone(&store), hub);
         let stop_turns = CancellationToken::new();
-        let turns = tokio::spawn(turns::run(drivers, work, stop_turns.clone()));
+        let turns = tokio::spawn(turns::run(assistants.clone(), work, stop_turns.clone()));
         let app = App::new(Inner {
             rates: Rates::new(&settings.limits),
             settings,
             bound,
             heartbeat,
             manager,
+            assistants,
             logins: Arc::new(Logins::new(Arc::clone(&store))),
             store,
             sockets: Sockets::default(),

@@ -7,6 +7,7 @@
 pub mod keys;
 mod network;
 mod sources;
+mod surroundings;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::Uri;
-use roundtable_assistant::Secret;
+use roundtable_assistant::{Provider, Secret};
 use serde::{Deserialize, Deserializer};
 
 pub use network::Network;
+pub use surroundings::{EnvironmentKey, Surroundings};
 
 /// Where settings come from, beside their defaults.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +86,11 @@ pub struct Settings {
     pub log: Log,
     /// The model.
     pub model: Model,
+    /// The assistants that people connect.
+    pub assistants: Assistants,
+    /// What the environment says beside settings.
+    #[serde(skip)]
+    pub surroundings: Surroundings,
     /// The limits.
     pub limits: Limits,
 }
@@ -124,7 +131,10 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Where it is, up to and with `/v1`; empty: there is no model.
+    /// What its endpoint speaks; `None`: chat completions.
+    #[serde(deserialize_with = "provider")]
+    pub provider: Option<Provider>,
+    /// Where it is; empty: there is no model.
     #[serde(deserialize_with = "secret")]
     pub url: Secret,
     /// The key that the endpoint wants.
@@ -142,6 +152,16 @@ pub struct Model {
     /// How long the model may pause between two tokens.
     #[serde(rename = "idle_timeout_ms", deserialize_with = "milliseconds")]
     pub idle_timeout: Duration,
+}
+
+/// The assistants that people connect.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assistants {
+    /// Where model servers are looked for on this machine.
+    pub probe: Vec<SocketAddr>,
+    /// Addresses that are not public at which people may connect models although others can reach this server.
+    pub allowed_networks: Vec<Network>,
 }
 
 /// What one caller may use. 0 means without limit where it says so.
@@ -186,7 +206,8 @@ impl Settings {
     /// # Errors
     /// See [`SettingsError`].
     pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
-        Self::read(sources::merged(sources)?)
+        let settings = Self::read(sources::merged(sources)?)?;
+        Ok(Self { surroundings: Surroundings::of(&sources.environment), ..settings })
     }
 
     /// Returns the settings that hold when nothing is set.
@@ -248,9 +269,19 @@ impl Settings {
                 return Err(SettingsError::Wrong { key: "allowed_hosts", why });
             }
         }
-        if self.has_model() && self.model.name.is_none() {
+        let asked_for = self.has_model() || self.model.provider.is_some();
+        if asked_for && self.model.name.is_none() {
             let why = "is missing beside model.url: write what the endpoint calls the model".to_owned();
             return Err(SettingsError::Wrong { key: "model.name", why });
+        }
+        if let Some(provider) = self.model.provider.filter(|_| self.model.url.is_empty()) {
+            let why = || "is missing: write where the endpoint is".to_owned();
+            let url = provider.usual_url().ok_or_else(|| SettingsError::Wrong { key: "model.url", why: why() })?;
+            self.model.url = Secret::new(url);
+        }
+        if let Some(address) = self.assistants.probe.iter().find(|address| !address.ip().is_loopback()) {
+            let why = format!("{address} is no address of this machine alone; write loopback addresses only");
+            return Err(SettingsError::Wrong { key: "assistants.probe", why });
         }
         if self.limits.body_bytes < 1024 {
             let why = "must be at least 1024".to_owned();
@@ -278,6 +309,16 @@ fn base_url(text: &str) -> Result<String, SettingsError> {
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     String::deserialize(deserializer).map(Secret::new)
+}
+
+fn provider<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Provider>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let names = || Provider::ALL.iter().map(|provider| provider.name()).collect::<Vec<_>>().join(", ");
+    let unknown = || serde::de::Error::custom(format!("must be one of {}", names()));
+    Provider::of_name(&name).map(Some).ok_or_else(unknown)
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

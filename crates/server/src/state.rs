@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::assistants::Assistants;
 use crate::auth::{Known, Logins, hosting_not_allowed};
 use crate::limits::{Buckets, Neighbour, OpenSocket, Rate, Sockets};
 use crate::problem::ApiError;
@@ -36,6 +37,8 @@ pub struct Inner {
     pub manager: SessionManager,
     /// The store beneath them.
     pub store: Arc<dyn Store>,
+    /// What answers turns.
+    pub assistants: Assistants,
     /// Logins.
     pub logins: Arc<Logins>,
     /// Rates.
@@ -64,11 +67,6 @@ impl App {
     /// `hosting_not_allowed`
     pub fn may_host(&self, user: &User) -> Result<(), ApiError> {
         if self.settings.may_host(user.guest) { Ok(()) } else { Err(hosting_not_allowed().into()) }
-    }
-
-    /// Returns the assistant of sessions that name none.
-    pub fn usual_assistant(&self) -> &'static str {
-        if self.settings.has_model() { "model" } else { "guide" }
     }
 
     /// Counts one more socket of `address`.

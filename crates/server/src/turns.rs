@@ -1,18 +1,15 @@
 //! Hands owed turns to the assistants and their words back to the hub.
 //!
-//! Owns: the drivers by name, one task per turn. Must not know: rooms, records. Invariants: only what the hub's
+//! Owns: one task per turn. Must not know: rooms, records. Invariants: only what the hub's
 //! transcript of `main` holds reaches a driver, under the names that the server wrote; a turn that cannot be answered
 //! fails with words that say what to do.
 
 use std::sync::Arc;
 
 use roundtable_assistant::driver::PromptRejection;
-use roundtable_assistant::model::ModelConfigError;
 use roundtable_assistant::{
-    AgentEvent, AuthorKind, Driver, Guide, MainText, ModelConfig, ModelDriver, OpenSpec, Opened, TranscriptEntry,
-    TurnEnd, TurnInput, guide,
+    AgentEvent, AuthorKind, Driver, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd, TurnInput,
 };
-use roundtable_hub::config::Label;
 use roundtable_hub::{TranscriptMessage, TurnHandle, TurnWork};
 use roundtable_protocol::model::{Participant, ParticipantKind, Usage};
 use roundtable_protocol::{MessageId, Role, Stream};
@@ -20,71 +17,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::settings::Model;
+use crate::assistants::{Assistants, MODEL};
 
-/// The code of a turn whose session wants a model that this server has not.
+/// The code of a turn whose session wants an assistant that this server has not.
 const MODEL_NOT_CONFIGURED: &str = "model_not_configured";
-/// The same for people.
+/// The same for people, when somebody has disconnected it.
+const DISCONNECTED: &str = "The assistant of this session has been disconnected. Choose another one in the session's \
+     settings, or connect the model again.";
+/// The same for people, when the configuration has none.
 const MODEL_MISSING: &str = "This server has no model. Its administrator can connect one: set ROUNDTABLE_MODEL_URL and \
      ROUNDTABLE_MODEL_NAME (and ROUNDTABLE_MODEL_KEY if the endpoint wants a key), or the same under [model] in \
      roundtable.toml, and start the server again. The Guide answers without one: choose it in the session's settings.";
 
-/// The assistants of this server.
-#[derive(Clone, Debug)]
-pub struct Drivers {
-    guide: Arc<dyn Driver>,
-    model: Option<Arc<dyn Driver>>,
-    model_name: Option<String>,
-}
-
-impl Drivers {
-    /// Makes the drivers that the settings ask for.
-    ///
-    /// # Errors
-    /// The model's address or key cannot be used.
-    pub fn new(settings: &Model) -> Result<Self, ModelConfigError> {
-        let model = if settings.url.is_empty() { None } else { Some(Arc::new(model_driver(settings)?) as _) };
-        Ok(Self { guide: Arc::new(Guide::default()), model, model_name: settings.name.clone() })
-    }
-
-    /// Puts another guide in the place of the usual one, such as one that writes at once.
-    #[must_use]
-    pub fn with_guide(mut self, guide: Guide) -> Self {
-        self.guide = Arc::new(guide);
-        self
-    }
-
-    /// Returns what answers of a driver are labelled with.
-    pub fn label(&self) -> Label {
-        let model = self.model_name.clone();
-        Arc::new(move |driver| match (driver, &model) {
-            ("guide", _) => guide::LABEL.to_owned(),
-            ("model", Some(name)) => name.clone(),
-            (other, _) => other.to_owned(),
-        })
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<dyn Driver>> {
-        match name {
-            "guide" => Some(Arc::clone(&self.guide)),
-            "model" => self.model.clone(),
-            _ => None,
-        }
-    }
-}
-
-fn model_driver(settings: &Model) -> Result<ModelDriver, ModelConfigError> {
-    let name = settings.name.clone().unwrap_or_default();
-    let mut config = ModelConfig::new(settings.url.clone(), settings.key.clone(), name);
-    config.context_tokens = settings.context_tokens;
-    config.max_output_tokens = (settings.max_output_tokens > 0).then_some(settings.max_output_tokens);
-    config.first_token_timeout = settings.first_token_timeout;
-    config.idle_timeout = settings.idle_timeout;
-    ModelDriver::new(config)
-}
-
 /// Answers turns until the hub is gone or `stop` is called; then running turns are cut and recorded as lost.
-pub async fn run(drivers: Drivers, mut work: mpsc::Receiver<TurnWork>, stop: CancellationToken) {
+pub async fn run(assistants: Assistants, mut work: mpsc::Receiver<TurnWork>, stop: CancellationToken) {
     let turns = TaskTracker::new();
     loop {
         let work = tokio::select! {
@@ -93,7 +39,7 @@ pub async fn run(drivers: Drivers, mut work: mpsc::Receiver<TurnWork>, stop: Can
             work = work.recv() => work,
         };
         let Some(work) = work else { break };
-        turns.spawn(answer(drivers.find(&work.driver), work, stop.clone()));
+        turns.spawn(answer(assistants.driver(&work.driver), work, stop.clone()));
     }
     turns.close();
     turns.wait().await;
@@ -101,11 +47,12 @@ pub async fn run(drivers: Drivers, mut work: mpsc::Receiver<TurnWork>, stop: Can
 
 async fn answer(driver: Option<Arc<dyn Driver>>, work: TurnWork, stop: CancellationToken) {
     let (session, turn) = (work.session, work.turn);
+    let missing = if work.driver == MODEL { MODEL_MISSING } else { DISCONNECTED };
     let spec = OpenSpec { session, assistant: work.assistant.id };
     let (input, handle) = input(work);
     let Some(driver) = driver else {
         tracing::info!(session.id = %session, turn.id = %turn, code = MODEL_NOT_CONFIGURED, "a turn wants a model");
-        return handle.fail(MODEL_NOT_CONFIGURED, MODEL_MISSING, Usage::default()).await;
+        return handle.fail(MODEL_NOT_CONFIGURED, missing, Usage::default()).await;
     };
     let opened = match driver.open(spec).await {
         Ok(opened) => opened,

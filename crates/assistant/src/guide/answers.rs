@@ -49,8 +49,11 @@ const HELP: &str = "I am the guide, not an AI model. I know these:\n\n\
     - `/demo error` fails in the middle\n\
     - `/help` shows this";
 
-const CONNECT: &str = "Any server that speaks the OpenAI chat completions API works: Ollama, vLLM, llama.cpp, \
-    LM Studio, OpenRouter and most clouds. Set these where Roundtable is started, then start it again:\n\n\
+const CONNECT: &str = "Open **Connect a model**. It shows what is found on the server's machine: Ollama, LM Studio, \
+    llama.cpp or vLLM when one of them runs, and keys of model providers in the environment (a key that costs money is \
+    only used after you confirm it). You can also give the address of any other server that speaks OpenAI's, Anthropic's \
+    or Ollama's interface. Then choose the model in the session's settings.\n\n\
+    Whoever runs the server can also set a model where Roundtable is started:\n\n\
     ```\n\
     ROUNDTABLE_MODEL_URL=http://127.0.0.1:11434/v1\n\
     ROUNDTABLE_MODEL_NAME=llama3.2\n\

@@ -177,7 +177,7 @@ fn base64(bytes: &[u8]) -> String {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -240,7 +240,12 @@ mod tests {
 
     #[test]
     fn loopback_is_recognised() {
-        for (url, loopback) in [("http://localhost/", true), ("http://[::1]:1/", true), ("http://10.0.0.1/", false)] {
+        for (url, loopback) in [
+            ("http://localhost/", true),
+            ("http://[::1]:1/", true),
+            ("http://[::ffff:127.0.0.1]/", true),
+            ("http://10.0.0.1/", false),
+        ] {
             assert_eq!(parse(url, "").expect(url).loopback, loopback, "{url}");
         }
     }

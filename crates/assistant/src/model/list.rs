@@ -72,7 +72,7 @@ impl Shared {
 }
 
 /// Reads a body, unless it is too large.
-async fn read(response: reqwest::Response) -> Option<Vec<u8>> {
+pub(super) async fn read(response: reqwest::Response) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut pieces = response.bytes_stream();
     while let Some(piece) = pieces.next().await {
@@ -85,7 +85,7 @@ async fn read(response: reqwest::Response) -> Option<Vec<u8>> {
 }
 
 /// Returns the names in a list of OpenAI's or Anthropic's shape (`data[].id`) or Ollama's (`models[].name`).
-fn names(body: &Value) -> Option<Vec<String>> {
+pub(super) fn names(body: &Value) -> Option<Vec<String>> {
     let (list, key) = match (body["data"].as_array(), body["models"].as_array()) {
         (Some(list), _) => (list, "id"),
         (None, Some(list)) => (list, "name"),
@@ -97,7 +97,7 @@ fn names(body: &Value) -> Option<Vec<String>> {
 }
 
 /// Returns whether a text may be a model's name: short, and nothing in it that a reader would not see.
-pub(super) fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
 }
 

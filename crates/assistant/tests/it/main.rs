@@ -1,6 +1,7 @@
 //! Drivers against a small server that speaks chat completions over real sockets.
 
 mod endpoint;
+mod local;
 mod model;
 mod providers;
 mod quiet;

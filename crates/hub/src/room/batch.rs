@@ -230,8 +230,22 @@ impl Room {
             return Outcome::Refused(Problem::new(code).retry_after_ms(1_000));
         }
         match self.decide_on_pending(queued, batch) {
-            Ok(decision) => self.accept(queued, decision, batch),
+            Ok(decision) => match self.check_choice(&queued.envelope.command) {
+                Ok(()) => self.accept(queued, decision, batch),
+                Err(problem) => Outcome::Refused(problem),
+            },
             Err(rejection) => Outcome::Refused(self.hidden(queued.caller, rejection).into()),
+        }
+    }
+
+    /// The rules do not know which assistants there are, so a choice that they allow is looked up as well.
+    fn check_choice(&self, command: &Command) -> Result<(), Problem> {
+        match command {
+            Command::SessionChangeSettings(patch) => match &patch.assistant {
+                Some(name) if *name != self.pending.settings().assistant => self.shared.config.check_assistant(name),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 

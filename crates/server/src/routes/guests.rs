@@ -85,7 +85,7 @@ pub struct Me {
     pub login_expires_at: Timestamp,
     /// Whether only people at this device can reach the server: links do not work elsewhere.
     pub only_this_device: bool,
-    /// Which assistant answers in sessions that name none: `guide` or `model`.
+    /// The name of the assistant that answers in sessions that name none.
     pub assistant: String,
 }
 
@@ -156,7 +156,7 @@ fn oneself(app: &App, known: &Known, user: &User) -> Me {
         can_host: app.may_host(user).is_ok(),
         login_expires_at: known.expires_at,
         only_this_device: app.bound.ip().is_loopback() && app.settings.only_this_device(),
-        assistant: app.usual_assistant().to_owned(),
+        assistant: app.assistants.usual(),
     }
 }
 

@@ -115,7 +115,7 @@ pub async fn create(
     key: Key,
     JsonOrNothing(body): JsonOrNothing<NewSession>,
 ) -> Result<Response, ApiError> {
-    let usual = Settings { assistant: app.usual_assistant().to_owned(), ..Settings::default() };
+    let usual = Settings { assistant: app.assistants.usual(), ..Settings::default() };
     let founding = Founding {
         session: SessionId::derive(key.id, 0),
         epoch: Epoch::from_random(clock::random()),

@@ -28,8 +28,8 @@ const fn key(name: &'static str, default: &'static str, means: &'static str) -> 
     Key { name, default, list: false, flag: None, means }
 }
 
-const fn list(name: &'static str, means: &'static str) -> Key {
-    Key { name, default: "", list: true, flag: None, means }
+const fn list(name: &'static str, default: &'static str, means: &'static str) -> Key {
+    Key { name, default, list: true, flag: None, means }
 }
 
 const fn with_flag(flag: &'static str, key: Key) -> Key {
@@ -59,6 +59,7 @@ pub const KEYS: &[Key] = &[
         "--allowed-host",
         list(
             "allowed_hosts",
+            "",
             "Host names that the server answers to, besides its own addresses, `localhost` and the host of `public_url`. Requests for other names get 421 `wrong_host`.",
         ),
     ),
@@ -66,6 +67,7 @@ pub const KEYS: &[Key] = &[
         "--trusted-proxy",
         list(
             "trusted_proxies",
+            "",
             "Addresses or ranges of proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed. From all others these headers are ignored.",
         ),
     ),
@@ -94,16 +96,21 @@ pub const KEYS: &[Key] = &[
         "What is logged: a level, or levels by target as in `info,roundtable_hub=debug`. Targets that could show what people write stay silent.",
     ),
     key(
+        "model.provider",
+        "",
+        "What the model's endpoint speaks: `openai_compatible` (chat completions; what is meant when nothing is set), `openai`, `anthropic` (messages) or `ollama` (its own chat).",
+    ),
+    key(
         "model.url",
         "",
-        "Where the model is: an OpenAI-compatible endpoint up to and with `/v1`, such as `http://127.0.0.1:11434/v1`. Without it the Guide answers, which is not a model.",
+        "Where the model is, such as `http://127.0.0.1:11434/v1` (chat completions: up to and with `/v1`). May be left out for `openai`, `anthropic` and `ollama`. Without a model the Guide answers, which is not one; people who may start sessions can also connect models in the page.",
     ),
     key("model.key", "", "The key that the endpoint wants, if it wants one."),
-    key("model.name", "", "What the endpoint calls the model; needed beside `model.url`."),
+    key("model.name", "", "What the endpoint calls the model; needed beside `model.url` or `model.provider`."),
     key(
         "model.context_tokens",
         "16000",
-        "The longest prompt, in estimated tokens. What does not fit is left out, oldest first.",
+        "The longest prompt, in estimated tokens, for models that people connect as well. What does not fit is left out, oldest first.",
     ),
     key("model.max_output_tokens", "0", "The longest answer to ask for, in tokens. 0: the endpoint's own limit."),
     key(
@@ -112,6 +119,16 @@ pub const KEYS: &[Key] = &[
         "How long to wait for the first token; local models load in this time.",
     ),
     key("model.idle_timeout_ms", "60000", "How long the model may pause between two tokens."),
+    list(
+        "assistants.probe",
+        "127.0.0.1:11434,127.0.0.1:1234,127.0.0.1:8080,127.0.0.1:8000",
+        "Addresses of this machine at which a model server is looked for when somebody opens \"Connect a model\" (Ollama, LM Studio, llama.cpp, vLLM); only loopback. `OLLAMA_HOST` takes the place of the first. Empty: none.",
+    ),
+    list(
+        "assistants.allowed_networks",
+        "",
+        "Addresses or ranges that are not public and at which people may connect models of their own although others can reach this server. Without it such models must be at public addresses and speak HTTPS.",
+    ),
     key("limits.connections", "20000", "Open connections of all callers together. 0: without limit."),
     key(
         "limits.sockets_per_address",
@@ -160,7 +177,11 @@ pub fn find(name: &str) -> Option<&'static Key> {
 pub fn document() -> String {
     let mut text = String::from(HEAD);
     for key in KEYS {
-        let default = if key.default.is_empty() { "not set".to_owned() } else { format!("`{}`", key.default) };
+        let default = match key.default {
+            "" => "not set".to_owned(),
+            values if key.list => format!("`{}`", values.replace(',', "`, `")),
+            value => format!("`{value}`"),
+        };
         let flag = key.flag.map(|flag| format!(", flag `{flag}`")).unwrap_or_default();
         let list =
             if key.list { " A list; in the environment separated by commas, as flag given several times." } else { "" };

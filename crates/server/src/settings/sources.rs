@@ -115,7 +115,8 @@ impl One {
 impl Given {
     fn defaults() -> Self {
         let one = |key: &'static Key| {
-            One::new(key, "the defaults".to_owned(), vec![key.default.to_owned()], key.default.to_owned())
+            let parts = key.default.split(',').map(str::to_owned).collect();
+            One::new(key, "the defaults".to_owned(), parts, key.default.to_owned())
         };
         Self(KEYS.iter().map(one).collect())
     }

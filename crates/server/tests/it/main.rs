@@ -1,6 +1,7 @@
 //! The server from outside: one binary for all of it.
 
 mod access;
+mod assistants;
 mod bad_days;
 mod codes;
 mod command_line;

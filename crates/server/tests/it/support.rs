@@ -2,6 +2,7 @@
 
 pub mod frames;
 mod model;
+pub mod models;
 pub mod process;
 mod socket;
 
@@ -58,7 +59,20 @@ impl TestServer {
     /// Starts with rooms that behave otherwise than usual.
     pub async fn start_of(data: TempDir, settings: &[(&'static str, &str)], hub: HubConfig) -> Self {
         let settings = test_settings(&data, settings);
-        let parts = Parts { guide: Guide::with_pace(Pace::INSTANT), hub };
+        Self::start_as(data, settings, hub).await
+    }
+
+    /// Starts in an environment.
+    pub async fn start_near(settings: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Self {
+        let data = TempDir::new().expect("a folder");
+        let settings = settings_near(&data, settings, environment);
+        Self::start_as(data, settings, HubConfig::default()).await
+    }
+
+    async fn start_as(data: TempDir, settings: Settings, hub: HubConfig) -> Self {
+        // A busy machine answers late, and it is not this time that the tests are about.
+        let (guide, probe_timeout) = (Guide::with_pace(Pace::INSTANT), PATIENCE / 2);
+        let parts = Parts { guide, probe_timeout, hub };
         let server = Server::start_with(settings, parts).await.expect("the server starts");
         let base = format!("http://{}", server.address());
         Self { server, base, data }
@@ -90,13 +104,22 @@ impl TestServer {
 
 /// Returns settings for a test: a free port, a folder of its own, and what differs.
 pub fn test_settings(data: &TempDir, settings: &[(&'static str, &str)]) -> Settings {
-    let mut flags: Vec<_> =
-        vec![("listen", "127.0.0.1:0".to_owned(), "a test"), ("data", data.path().display().to_string(), "a test")];
+    settings_near(data, settings, &[])
+}
+
+fn settings_near(data: &TempDir, settings: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Settings {
+    let mut flags: Vec<_> = vec![
+        ("listen", "127.0.0.1:0".to_owned(), "a test"),
+        ("data", data.path().display().to_string(), "a test"),
+        // Whatever else runs on this machine is none of a test's business.
+        ("assistants.probe", String::new(), "a test"),
+    ];
     flags.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned(), "a test")));
     // A file that is empty, so that no roundtable.toml of the working directory is read.
     let file = data.path().join("empty.toml");
     std::fs::write(&file, "").expect("written");
-    Settings::load(&Sources { file: Some(file), environment: Vec::new(), flags }).expect("good settings")
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Settings::load(&Sources { file: Some(file), environment, flags }).expect("good settings")
 }
 
 /// Checks that no file below `folder` contains `needle`.

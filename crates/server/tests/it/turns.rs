@@ -164,9 +164,12 @@ async fn stop_closes_the_call_and_keeps_the_text() {
 
 #[tokio::test]
 async fn a_session_that_wants_a_model_where_there_is_none_is_told_how_to_get_one() {
-    let server = TestServer::start().await;
+    let settings = [("model.url", "http://127.0.0.1:1/v1"), ("model.name", "m")];
+    let server = TestServer::start_with(&settings).await;
     let (ana, session) = server.session().await;
-    ana.patch(&format!("/sessions/{session}"), json!({"settings": {"assistant": "model"}})).await.ok();
+    // The next start has no model any more.
+    let server = TestServer::start_in(server.stop().await, &[]).await;
+    let ana = Person { base: server.base.clone(), ..ana };
     let mut socket = Socket::join(&server, &ana, &session, &["main"]).await;
     ask(&mut socket, &session, "hello?").await;
     let failed = socket.event("turn.failed").await;
