@@ -19,9 +19,12 @@ async fn the_log_of_a_whole_session_holds_ids_and_no_secrets() {
                 ("ROUNDTABLE_MODEL_URL", &url),
                 ("ROUNDTABLE_MODEL_NAME", "m"),
                 ("ROUNDTABLE_MODEL_KEY", "canary-key"),
+                ("ROUNDTABLE_ASSISTANTS_PROBE", ""),
+                ("OPENAI_API_KEY", "canary-environment"),
             ],
         );
-        let secrets = whole_session(&server).await;
+        // Held until the server has ended: only what the server itself closes leaves a line.
+        let (secrets, _socket) = whole_session(&server).await;
         let own = server.base.replace("http://", "");
         let log = server.stop();
         for word in ["request.id", "connection.id", "/api/v1/sessions/{session_id}/links"] {
@@ -41,8 +44,9 @@ fn line_with(log: &str, word: &str) -> String {
     log.lines().find(|line| line.contains(word)).unwrap_or_default().to_owned()
 }
 
-/// Does what people do, and a few things wrong, with recognisable words everywhere. Returns the secrets that the server made.
-async fn whole_session(server: &Process) -> Vec<String> {
+/// Does what people do, and a few things wrong, with recognisable words everywhere. Returns the secrets that the server made,
+/// and the open socket.
+async fn whole_session(server: &Process) -> (Vec<String>, Socket) {
     let ana = Person::stranger(&server.base).named("Canary Ana").await;
     let body = json!({"title": "canary-title", "settings": {"respond": "manual"}});
     let session = ana.post("/sessions", body).await.created()["id"].as_str().expect("an id").to_owned();
@@ -65,7 +69,9 @@ async fn whole_session(server: &Process) -> Vec<String> {
     socket.until("error").await;
     socket.command(&session, "canary.command", json!({"canary": 1})).await;
     ana.get("/sessions?page=canary-page").await.problem("invalid_field");
+    let own = json!({"provider": "openai", "url": "http://127.0.0.1:1/canary-url", "key": "canary-typed", "model": "canary-m"});
+    ana.post("/assistants", own).await.problem("invalid_field");
     ana.get("/canary-path").await.problem("not_found");
     ana.post("/guests", json!({"display_name": 7, "mail": "canary@example.org"})).await.problem("invalid_field");
-    vec![ana.token().to_owned(), gus.token().to_owned(), link]
+    (vec![ana.token().to_owned(), gus.token().to_owned(), link], socket)
 }
