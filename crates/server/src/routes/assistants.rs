@@ -202,7 +202,7 @@ pub async fn scan(
 pub async fn connect(
     State(app): State<App>,
     Caller(known): Caller,
-    Key(key): Key,
+    Key { id: key, .. }: Key,
     Json(body): Json<NewAssistant>,
 ) -> Result<Response, ApiError> {
     let wish = wish(body)?;
