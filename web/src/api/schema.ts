@@ -4,6 +4,63 @@
  */
 
 export interface paths {
+    "/api/v1/assistants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the assistants, and for those who may connect what else was found on the server's machine. */
+        get: operations["get_assistants"];
+        put?: never;
+        /**
+         * Connects a model: from now on sessions can choose it.
+         * @description The endpoint is asked for its models first: an address that does not answer or a key that it refuses is said at once.
+         *     What costs money is not called before `confirm_paid`. While others can reach this server, an endpoint of one's own
+         *     must be at a public address and speak HTTPS, or lie in `assistants.allowed_networks`.
+         */
+        post: operations["post_assistants"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assistants/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Looks again for models that could be connected, and lists all. */
+        post: operations["post_assistants_scan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/assistants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Disconnects a model. Sessions that still name it fail with `model_not_configured` when they ask. */
+        delete: operations["delete_assistants_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/guests": {
         parameters: {
             query?: never;
@@ -459,6 +516,37 @@ export interface components {
             turn: components["schemas"]["TurnId"];
             usage?: components["schemas"]["Usage"] | null;
         };
+        /** @description Something that can answer turns. */
+        AssistantBody: {
+            /** @description What people call it. */
+            label: string;
+            /** @description Whether it runs on the server's machine. */
+            local: boolean;
+            /** @description The model, as its endpoint calls it; null for the guide. */
+            model?: string | null;
+            /** @description What `settings.assistant` of a session holds. */
+            name: string;
+            /** @description Whether its answers cost money. */
+            paid: boolean;
+            /** @description What it is behind. */
+            provider: components["schemas"]["AssistantProvider"];
+            /** @description Whether new sessions get it. */
+            usual: boolean;
+        };
+        /**
+         * @description What an assistant is behind.
+         * @enum {string}
+         */
+        AssistantProvider: "guide" | "openai" | "anthropic" | "ollama" | "openai_compatible";
+        /** @description All assistants, and what else there is. */
+        AssistantsBody: {
+            /** @description What a session can choose. */
+            assistants: components["schemas"]["AssistantBody"][];
+            /** @description Whether the caller may connect and disconnect. */
+            can_connect: boolean;
+            /** @description What could be connected; empty for callers who may not connect. */
+            found: components["schemas"]["FoundBody"][];
+        };
         /**
          * Format: uuid
          * @description A named line of the conversation.
@@ -501,7 +589,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -942,6 +1030,23 @@ export interface components {
             /** @description Where it stands: a JSON Pointer (RFC 6901). */
             pointer: string;
         };
+        /** @description Something that could be connected. */
+        FoundBody: {
+            /** @description The name of the assistant that was made of it. */
+            connected?: string | null;
+            /** @description Names it in `POST /assistants`. */
+            id: string;
+            /** @description What people call it. */
+            label: string;
+            /** @description Its models, at most 50. Empty for what costs money until somebody lets the server ask: see `POST /assistants/scan`. */
+            models: string[];
+            /** @description Whether answers cost money. */
+            paid: boolean;
+            /** @description What it speaks. */
+            provider: components["schemas"]["AssistantProvider"];
+            /** @description Where it was found, such as `127.0.0.1:11434` or `OPENAI_API_KEY in the environment`; never a key. */
+            source: string;
+        };
         /** @description `head` */
         Head: {
             /** @description Which session. */
@@ -1174,7 +1279,7 @@ export interface components {
         };
         /** @description Oneself. */
         Me: {
-            /** @description Which assistant answers in sessions that name none: `guide` or `model`. */
+            /** @description The name of the assistant that answers in sessions that name none. */
             assistant: string;
             /** @description Whether one may start sessions here. */
             can_host: boolean;
@@ -1301,6 +1406,22 @@ export interface components {
             seq: components["schemas"]["Seq"];
             /** @description What was said; empty once redacted. */
             text: string;
+        };
+        /** @description A model to connect: either `found_id`, or `provider` with `url` and `key`. */
+        NewAssistant: {
+            /** @description True: the person has confirmed that answers may cost money. */
+            confirm_paid?: boolean;
+            /** @description Something that was found. */
+            found_id?: string | null;
+            /** @description Its key, if it wants one. It is kept in the data folder and never shown again. */
+            key?: string | null;
+            /** @description What the endpoint calls the model. */
+            model: string;
+            provider?: components["schemas"]["AssistantProvider"] | null;
+            /** @description Where it is; may be left out for `openai`, `anthropic` and `ollama`, which have usual addresses. */
+            url?: string | null;
+            /** @description Whether new sessions get it; absent: when it costs nothing and they would get the guide. */
+            usual?: boolean | null;
         };
         /** @description A command. */
         NewCommand: {
@@ -1660,6 +1781,19 @@ export interface components {
         RoleBody: {
             /** @description The role from now on; never owner. */
             role: components["schemas"]["Role"];
+        };
+        /** @description What to look for. */
+        ScanBody: {
+            /**
+             * @description True: the person has confirmed that a key with a price may be used for that. (The question itself costs nothing.)
+             * @default false
+             */
+            confirm_paid: boolean;
+            /**
+             * @description Something that was found before: ask it for its models, too, with its key.
+             * @default null
+             */
+            found_id: string | null;
         };
         /**
          * Format: int64
@@ -2544,6 +2678,136 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_assistants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Assistants */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantsBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_assistants: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAssistant"];
+            };
+        };
+        responses: {
+            /** @description The assistant */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_assistants_scan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ScanBody"] | null;
+            };
+        };
+        responses: {
+            /** @description Assistants */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantsBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_assistants_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Disconnected */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_guests: {
         parameters: {
             query?: never;
