@@ -35,10 +35,10 @@ export const desk = {
   },
 };
 
-/** Offers deeds while a screen is there. Returns how to stop that. */
-export function offerDeeds(deeds: () => readonly Deed[]): () => void {
+/** Offers deeds while a screen is there, before those that are always there. Returns how to stop that. */
+export function offerDeeds(deeds: () => readonly Deed[], always = false): () => void {
   // Offering from an effect must not make that effect wait for itself.
-  untrack(() => (offers = [...offers, deeds]));
+  untrack(() => (offers = always ? [...offers, deeds] : [deeds, ...offers]));
   return () => {
     untrack(() => (offers = offers.filter((offer) => offer !== deeds)));
   };

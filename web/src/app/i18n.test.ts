@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import de from '../messages/de';
 import en from '../messages/en';
 import fr from '../messages/fr';
-import { languageFor, type Message, type MessageKey, speak, t } from './i18n';
+import { languageFor, type Message, type MessageKey, problemWords, speak, t } from './i18n';
 
 const all = { en, de, fr } as Record<string, Record<string, Record<string, Message>>>;
 const forms = (message: Message) => (typeof message === 'string' ? [message] : Object.values(message));
@@ -57,6 +57,15 @@ describe('t', () => {
     await speak('de');
     expect(t('common.save')).toBe('Speichern');
     expect(document.documentElement.lang).toBe('de');
+  });
+
+  it('says problems in the language, and leaves those that it has no words for', async () => {
+    const full = { code: 'queue_full', title: 'The queue is full', detail: 'Wait for answers.' };
+    const strange = { code: 'never_heard_of', title: 'Strange', detail: 'Very.' };
+    expect(problemWords(full)).toEqual(full);
+    await speak('fr');
+    expect(problemWords(full)).toEqual({ title: 'La file est pleine. Attendez les réponses.', detail: '' });
+    expect(problemWords(strange)).toEqual(strange);
   });
 
   it('finds the language of a reader', () => {

@@ -58,6 +58,13 @@ function fill(text: string, values: Values | undefined): string {
   });
 }
 
+/** Says a problem in the language shown: its code knows the words; what the server wrote is English. */
+export function problemWords(problem: { code: string; title: string; detail: string }): { title: string; detail: string } {
+  const known = (shown.messages as Messages).problems as Record<string, string>;
+  const words = locale.tag === 'en' ? undefined : known[problem.code];
+  return words === undefined ? problem : { title: words, detail: '' };
+}
+
 export function isLanguage(tag: string): tag is Language {
   return Object.hasOwn(LANGUAGES, tag);
 }

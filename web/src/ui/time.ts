@@ -15,7 +15,11 @@ function once<F extends Intl.DateTimeFormat | Intl.RelativeTimeFormat | Intl.Num
   return fresh;
 }
 
-const clock = () => once('clock', (tag) => new Intl.DateTimeFormat(tag, { hour: '2-digit', minute: '2-digit', hourCycle: hourCycle() }));
+const clock = () =>
+  once('clock', (tag) => {
+    const hourCycle = ownHourCycle();
+    return new Intl.DateTimeFormat(tag, { hour: hourCycle === 'h12' ? 'numeric' : '2-digit', minute: '2-digit', hourCycle });
+  });
 const day = () => once('day', (tag) => new Intl.DateTimeFormat(tag, { dateStyle: 'medium' }));
 const longDay = () => once('longDay', (tag) => new Intl.DateTimeFormat(tag, { dateStyle: 'full' }));
 const exact = () => once('exact', (tag) => new Intl.DateTimeFormat(tag, { dateStyle: 'full', timeStyle: 'medium' }));
@@ -23,7 +27,7 @@ const relative = () => once('relative', (tag) => new Intl.RelativeTimeFormat(tag
 const number = () => once('number', (tag) => new Intl.NumberFormat(tag));
 
 /** The page's language says how to write, the browser's own settings whether a day has 24 hours. */
-function hourCycle(): 'h23' | 'h12' {
+function ownHourCycle(): 'h23' | 'h12' {
   const own = new Intl.DateTimeFormat(undefined, { hour: 'numeric' }).resolvedOptions();
   return own.hour12 ? 'h12' : 'h23';
 }

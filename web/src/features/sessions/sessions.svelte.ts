@@ -25,7 +25,9 @@ export class SessionList {
 
   /** Null: not known yet. */
   get items(): readonly api.SessionListItem[] | null {
-    return this.#items;
+    // At once while somebody types; the server then looks through those that are not here.
+    const wanted = this.#search.trim().toLowerCase();
+    return wanted === '' ? this.#items : (this.#items?.filter((item) => item.title.toLowerCase().includes(wanted)) ?? null);
   }
   get problem(): Problem | null {
     return this.#problem;

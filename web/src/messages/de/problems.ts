@@ -1,1 +1,21 @@
-export default {};
+export default {
+  offline: 'Der Server ist nicht erreichbar. Prüfe deine Verbindung und versuche es noch einmal.',
+  code_not_found: 'Keine laufende Sitzung hat diesen Code. Frag noch einmal danach.',
+  link_not_found: 'Diesen Link gibt es nicht. Prüfe die Adresse oder bitte um einen neuen.',
+  link_ended: 'Dieser Link wurde widerrufen oder ist abgelaufen. Bitte um einen neuen.',
+  link_password: 'Dieser Link verlangt ein Passwort. Frag, wer ihn geschickt hat.',
+  session_full: 'Die Sitzung ist voll. Warte, bis jemand geht, oder bitte die Leitung um Platz.',
+  join_closed: 'Die Sitzung nimmt gerade niemanden auf.',
+  removed: 'Du wurdest aus dieser Sitzung entfernt. Leitung oder Moderation kann dich wieder einlassen.',
+  rate_limited: 'Das war zu viel auf einmal. Warte kurz und versuche es noch einmal.',
+  forbidden: 'Deine Rolle erlaubt das nicht. Frag Leitung oder Moderation.',
+  hosting_not_allowed: 'Du darfst hier keine Sitzungen beginnen. Mit Link oder Code kannst du dazukommen.',
+  not_found: 'Hier ist nichts, oder nichts für dich.',
+  session_not_active: 'Die Sitzung ist nicht aktiv: Es kann nichts darin geschrieben werden.',
+  queue_full: 'Die Warteschlange ist voll. Warte auf Antworten.',
+  message_too_long: 'Die Nachricht ist länger als 64 KiB. Kürze sie oder sende sie in Teilen.',
+  unavailable: 'Der Server kann gerade nichts speichern. Versuche es gleich noch einmal.',
+  overloaded: 'Die Sitzung hat zu viel zu tun. Versuche es gleich noch einmal.',
+  storage_full: 'Die Platte des Servers ist voll. Sag es der Person, die ihn betreibt.',
+  internal: 'Auf dem Server ging etwas schief. Versuche es noch einmal; die Nummer unten hilft der Person, die ihn betreibt.',
+};

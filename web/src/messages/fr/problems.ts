@@ -1,1 +1,21 @@
-export default {};
+export default {
+  offline: 'Le serveur est injoignable. Vérifiez votre connexion, puis réessayez.',
+  code_not_found: 'Aucune session en direct n’a ce code. Demandez-le de nouveau.',
+  link_not_found: 'Ce lien n’existe pas. Vérifiez l’adresse, ou demandez-en un nouveau.',
+  link_ended: 'Ce lien a été révoqué ou a expiré. Demandez-en un nouveau.',
+  link_password: 'Ce lien demande un mot de passe. Demandez-le à qui l’a envoyé.',
+  session_full: 'La session est pleine. Attendez que quelqu’un parte, ou demandez de la place au propriétaire.',
+  join_closed: 'La session n’accepte personne pour l’instant.',
+  removed: 'Vous avez été retiré de cette session. Le propriétaire ou la modération peut vous y remettre.',
+  rate_limited: 'C’était trop à la fois. Attendez un instant, puis réessayez.',
+  forbidden: 'Votre rôle ne le permet pas. Demandez au propriétaire ou à la modération.',
+  hosting_not_allowed: 'Vous ne pouvez pas ouvrir de session ici. Un lien ou un code vous fait entrer.',
+  not_found: 'Il n’y a rien ici, ou rien pour vous.',
+  session_not_active: 'La session n’est pas active : on ne peut rien y écrire.',
+  queue_full: 'La file est pleine. Attendez les réponses.',
+  message_too_long: 'Le message dépasse 64 Kio. Raccourcissez-le, ou envoyez-le en parties.',
+  unavailable: 'Le serveur ne peut rien enregistrer pour l’instant. Réessayez dans un moment.',
+  overloaded: 'La session est surchargée. Réessayez dans un moment.',
+  storage_full: 'Le disque du serveur est plein. Prévenez la personne qui le gère.',
+  internal: 'Une erreur s’est produite sur le serveur. Réessayez ; le numéro ci-dessous aide la personne qui le gère.',
+};
