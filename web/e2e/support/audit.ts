@@ -4,12 +4,15 @@ import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 
-/** Fails on what axe calls serious or critical. */
-export async function audit(page: Page): Promise<void> {
+/** Returns what axe calls serious or critical. */
+export async function faultsFor(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
-  const said = bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => n.html).join('\n')}`);
-  expect(said, page.url()).toEqual([]);
+  return bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `${n.html} ${n.any.map((a) => a.message).join('; ')}`).join('\n')}`);
+}
+
+export async function audit(page: Page): Promise<void> {
+  expect(await faultsFor(page), page.url()).toEqual([]);
 }
 
 /** How much wider the page is than the screen. Unit: CSS pixels. */

@@ -28,15 +28,17 @@ function press(element: HTMLElement): void {
   const where = { bubbles: true, cancelable: true, clientX: at.x + 2, clientY: at.y + 2, button: 0, pointerType: 'mouse', pointerId: 1 };
   element.dispatchEvent(new PointerEvent('pointerdown', where));
   element.dispatchEvent(new PointerEvent('pointerup', where));
-  element.click();
+  // A menu opens when its button goes down; a click would close it again.
+  if (element.getAttribute('aria-haspopup') !== 'menu') element.click();
 }
 
 if (!story) {
   const list = document.createElement('ul');
   list.className = 'grid gap-1 p-6 text-15';
-  for (const { id } of stories) {
+  for (const { id, only } of stories) {
     const link = Object.assign(document.createElement('a'), { href: `/stories?story=${id}`, textContent: id });
     const item = document.createElement('li');
+    if (only) item.dataset['only'] = only;
     item.append(link);
     list.append(item);
   }

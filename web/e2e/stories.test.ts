@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { serveStories } from '../scripts/stories.js';
+import { faultsFor, overhang } from './support/audit';
+import { launch } from './support/browser';
+
+const WEB = resolve(import.meta.dirname, '..');
+const screens: [string, BrowserContextOptions][] = [
+  ['wide and dark', { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' }],
+  ['on a phone, light', { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, colorScheme: 'light' }],
+];
+
+let browser: Browser;
+let site: { url: string; stop: () => void };
+const folder = mkdtempSync(join(tmpdir(), 'roundtable-stories-'));
+
+beforeAll(async () => {
+  await build({ root: WEB, mode: 'stories', logLevel: 'error', build: { outDir: folder, emptyOutDir: true } });
+  site = await serveStories(folder);
+  browser = await launch();
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  site?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The stories that this kind of screen can show, by their names. */
+async function listed(page: Page, isPhone: boolean): Promise<string[]> {
+  await page.goto(`${site.url}/stories`);
+  const items = page.locator('li');
+  await items.first().waitFor();
+  return items.evaluateAll((all, phone) => all.filter((one) => (one as HTMLElement).dataset['only'] !== (phone ? 'wide' : 'phone')).map((one) => one.textContent!.trim()), isPhone);
+}
+
+describe('every screen in every state', () => {
+  for (const [name, options] of screens) {
+    it(`keeps the rules of the server, fits, and has no serious fault for those who need help (${name})`, { timeout: 300_000 }, async () => {
+      const context = await browser.newContext(options);
+      const page = await context.newPage();
+      let broken: string[] = [];
+      page.on('pageerror', (error) => broken.push(String(error)));
+      page.on('console', (message) => {
+        if (/content security|refused to/i.test(message.text())) broken.push(message.text());
+      });
+      const found: Record<string, string[]> = {};
+      for (const story of await listed(page, options.isMobile ?? false)) {
+        broken = [];
+        await page.goto(`${site.url}/stories?story=${story}`);
+        await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 15_000 });
+        // What fades in is measured when it is there.
+        await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.effect?.getTiming().iterations === Infinity || one.finished.catch(() => {}))));
+        const wide = await overhang(page);
+        const faults = [...broken, ...(await faultsFor(page)), ...(wide > 0 ? [`${wide} px too wide`] : [])];
+        if (faults.length > 0) found[story] = faults;
+      }
+      await context.close();
+      expect(found).toEqual({});
+    });
+  }
+});

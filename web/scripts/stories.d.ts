@@ -1,0 +1,1 @@
+export function serveStories(site: string): Promise<{ url: string; stop: () => void }>;
