@@ -16,64 +16,30 @@ type Schemas = components['schemas'];
 
 /** Who is logged in here, and what that allows. */
 export type Me = Pick<Schemas['Me'], 'can_host' | 'only_this_device'> & {
-  user: Pick<Schemas['UserBody'], 'id' | 'display_name' | 'guest'> & {
-    /** One of twelve hues, 0 to 11. */
-    colour?: number;
-  };
+  user: Pick<Schemas['UserBody'], 'id' | 'display_name' | 'guest' | 'colour'>;
   /** Addresses at which others may reach the server. */
   reachable_urls?: string[];
 };
 
-/** Somebody who is connected to a session in a list. */
-export interface Online {
-  display_name: string;
-  colour: number;
-}
-export type SessionListItem = Schemas['SessionBody'] & {
-  /** For those who may make links, while the session is live. */
-  share_code?: string | null;
-  online?: Online[];
-  online_count?: number;
-};
+export type SessionBody = Schemas['SessionBody'];
+/** A session in a list, with who is there now. */
+export type SessionListItem = Schemas['SessionItem'];
 export interface SessionPage {
   items: SessionListItem[];
   next?: string | null;
 }
 export type Link = Schemas['LinkBody'] & { created_by_name?: string | null };
 
-export type Provider = 'guide' | 'openai' | 'anthropic' | 'ollama' | 'openai_compatible';
-/** Something that can answer turns. */
-export interface Assistant {
-  /** What a session's settings hold. */
-  name: string;
-  label: string;
-  provider: Provider;
-  model: string | null;
-  paid: boolean;
-  local: boolean;
-  /** Whether sessions that name none get this one. */
-  usual: boolean;
-}
+export type Provider = Schemas['AssistantProvider'];
+/** Something that can answer turns; its name is what a session's settings hold. */
+export type Assistant = Schemas['AssistantBody'];
 /** Something on this machine that could be connected. */
-export interface Found {
-  id: string;
-  provider: Provider;
-  label: string;
-  source: string;
-  models: string[];
-  paid: boolean;
-  /** The assistant that was made of it. */
-  connected: string | null;
-}
-export interface Assistants {
-  assistants: Assistant[];
-  found: Found[];
-  can_connect: boolean;
-}
+export type Found = Schemas['FoundBody'];
+export type Assistants = Schemas['AssistantsBody'];
 /** What to connect: something found, or an endpoint of one's own. */
 export type NewAssistant =
   | { found_id: string; model: string; confirm_paid: boolean }
-  | { provider: Provider; url: string; key?: string; model: string; confirm_paid: boolean };
+  | { provider: Provider; url?: string; key?: string; model: string; confirm_paid: boolean };
 /** A link that was just made: its address comes once. */
 export type NewLink = Schemas['NewLinkBody'];
 export type Joined = Schemas['JoinedBody'];
@@ -149,7 +115,7 @@ export const newGuest = (displayName: string) => call<void>('POST', '/guests', {
 export const logOut = () => call<void>('DELETE', '/me');
 
 export const newSession = (title: string, key: string) =>
-  call<SessionListItem>('POST', '/sessions', { body: title ? { title } : {}, key });
+  call<SessionBody>('POST', '/sessions', { body: title ? { title } : {}, key });
 
 /** Returns own sessions, those with the newest activity first. */
 export const sessions = (search = '', page: string | null = null, limit = 30) => {
@@ -159,9 +125,9 @@ export const sessions = (search = '', page: string | null = null, limit = 30) =>
   return call<SessionPage>('GET', `/sessions?${query}`);
 };
 
-export const session = (id: Id) => call<SessionListItem>('GET', `/sessions/${part(id)}`);
+export const session = (id: Id) => call<SessionBody>('GET', `/sessions/${part(id)}`);
 
-export const endSession = (id: Id) => call<SessionListItem>('POST', `/sessions/${part(id)}/end`, { body: {} });
+export const endSession = (id: Id) => call<SessionBody>('POST', `/sessions/${part(id)}/end`, { body: {} });
 
 export const deleteSession = (id: Id) => call<void>('DELETE', `/sessions/${part(id)}`);
 
@@ -191,8 +157,9 @@ export const dropCode = (session: Id) => call<void>('DELETE', `/sessions/${part(
 
 export const assistants = () => call<Assistants>('GET', '/assistants');
 
-/** Looks again for what is on this machine. */
-export const scanAssistants = () => call<Assistants>('POST', '/assistants/scan');
+/** Looks again for what is on this machine; something that costs money is asked for its models only with a person's word. */
+export const scanAssistants = (paid?: { found_id: string; confirm_paid: true }) =>
+  call<Assistants>('POST', '/assistants/scan', paid ? { body: paid } : {});
 
 export const connectAssistant = (body: NewAssistant, key: string) => call<Assistant>('POST', '/assistants', { body, key });
 

@@ -230,7 +230,7 @@ export const assistants: Assistants = {
   ],
   found: [
     { id: 'ollama', provider: 'ollama', label: 'Ollama', source: '127.0.0.1:11434', models: ['llama3.2', 'qwen3:8b', 'mistral-small'], paid: false, connected: 'llama' },
-    { id: 'anthropic', provider: 'anthropic', label: 'Anthropic', source: 'ANTHROPIC_API_KEY in the environment', models: ['claude-sonnet'], paid: true, connected: null },
+    { id: 'anthropic', provider: 'anthropic', label: 'Anthropic', source: 'ANTHROPIC_API_KEY in the environment', models: [], paid: true, connected: null },
   ],
   can_connect: true,
 };

@@ -42,8 +42,13 @@ export class AssistantList {
   }
 
   scan(): Promise<void> {
-    this.#asked = this.#ask(api.scanAssistants);
+    this.#asked = this.#ask(() => api.scanAssistants());
     return this.#asked;
+  }
+
+  /** Asks something that costs money for its models; a person has allowed it. Throws what the server refuses. */
+  async askModels(found: string): Promise<void> {
+    this.#data = await api.scanAssistants({ found_id: found, confirm_paid: true });
   }
 
   /** Connects one. Throws what the server refuses. */
