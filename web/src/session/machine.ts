@@ -205,6 +205,11 @@ export class Machine {
     if (this.#link.isReady) this.#send({ type: 'ephemeral', session_id: session, stream, lane, data });
   }
 
+  /** Tells how far the reader has read; dropped while there is no connection. */
+  ack(session: Id, stream: Stream, seq: number): void {
+    if (this.#link.isReady) this.#send({ type: 'ack', session_id: session, stream, seq });
+  }
+
   /** Puts a page of older messages in front of those held. */
   older(session: Id, page: Page): void {
     this.#with(session, (s) => s.older(page));

@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HandSocket } from '../testing/sockets';
 import type { Page, Permission, Problem, ServerFrame, SessionEvent, View } from './protocol';
 import { DEFLATE_MARK } from './protocol';
+import { messageAt } from './history';
+import { noticesBetween } from './notices';
 import { type Reader, Session } from './session';
 import { emptyView } from './view';
 
@@ -16,6 +18,18 @@ const CAN: Permission[] = ['session_view', 'message_post', 'side_post', 'turn_pr
 const nobody: Reader = {
   page: () => Promise.reject(new Error('no page')),
   events: () => Promise.reject(new Error('no events')),
+};
+
+const joinedAna: SessionEvent = {
+  stream: 'main',
+  seq: 1,
+  id: USER,
+  kind: 'participant.joined',
+  actor: 'system',
+  at: AT,
+  data: {
+    participant: { id: ANA, user_id: USER, kind: 'user', role: 'owner', display_name: 'Ana', colour: 1, guest: false, membership: 'joined', joined_at: AT },
+  },
 };
 
 const made: Session[] = [];
@@ -314,10 +328,44 @@ describe('a session', () => {
     const socket = goLive(4);
     const head: View = { ...emptyView(), streams: { main: { head: 3, count: 3, messages: [message(2, 'c')] } } };
     socket.say({ type: 'snapshot', session_id: SESSION, at: { main: 3 }, head }, events(edit));
-    expect(session.hasOlder('main')).toBe(true);
-    await session.loadOlder('main');
+    const text = (n: number) => messageAt(session.state.view.streams.main, session.state.pages.main, n)?.text;
+    expect([text(0), text(2)]).toEqual([undefined, 'c']);
+    await Promise.all([session.loadPage('main', 0), session.loadPage('main', 0)]);
     expect(asked).toEqual([0]);
-    expect(session.state.view.streams.main?.messages.map((m) => m.text)).toEqual(['edited', 'b', 'c']);
-    expect(session.hasOlder('main')).toBe(false);
+    expect([text(0), text(1), text(2)]).toEqual(['edited', 'b', 'c']);
+    socket.say(events({ ...edit, seq: 5, id: BEN, data: { message: ids[1]!, text: 'changed later' } } as SessionEvent));
+    expect(text(1)).toBe('changed later');
+    socket.say({ type: 'snapshot', session_id: SESSION, at: { main: 900 }, head: { ...head, streams: { main: { head: 900, count: 3, messages: [message(2, 'c')] } } } });
+    expect(text(0), 'what happened between is not known').toBeUndefined();
+  });
+
+  it('knows what is new, tells the server what was read, and takes up what it remembers', () => {
+    vi.useFakeTimers();
+    const session = newSession();
+    session.open();
+    const socket = goLive(3);
+    const mention = posted(2, '01900000-0000-7000-8000-000000000012', 'for you', BEN);
+    socket.say(events(posted(1, '01900000-0000-7000-8000-000000000011', 'mine'), { ...mention, data: { text: 'x', mentions: [ANA] } } as SessionEvent));
+    socket.say({ type: 'snapshot', session_id: SESSION, at: {}, head: emptyView() });
+    socket.say(events(posted(3, '01900000-0000-7000-8000-000000000013', 'and more', BEN)));
+    expect(session.state.unread.main).toEqual({ count: 0, mentions: 0 });
+    socket.say({ type: 'events', session_id: SESSION, stream: 'main', items: [{ ...joinedAna, seq: 4 }] });
+    expect(session.state.unread.main).toEqual({ count: 2, mentions: 1 });
+    session.seen('main', 2);
+    session.seen('main', 1);
+    expect(session.state.unread.main).toEqual({ count: 1, mentions: 0 });
+    vi.advanceTimersByTime(1_500);
+    expect(socket.sentOf('ack').map((f) => f.seq)).toEqual([2]);
+    expect(session.state.read.main).toBe(2);
+  });
+
+  it('remembers who came and what was renamed', () => {
+    const session = newSession();
+    session.open();
+    const socket = goLive(2);
+    const renamed: SessionEvent = { stream: 'main', seq: 1, id: BEN, kind: 'session.renamed', actor: BEN, at: AT, data: { title: 'New' } };
+    socket.say(events(renamed, { ...joinedAna, seq: 2 }));
+    expect(session.state.notices.map((n) => n.kind)).toEqual(['session.renamed', 'participant.joined']);
+    expect(noticesBetween(session.state.notices, 1, 3).map((n) => n.seq)).toEqual([2]);
   });
 });

@@ -1,21 +1,23 @@
 /**
  * One session as a page uses it: what to show, and what can be done.
  *
- * Owns: the machine, its socket, stored commands, who is there, who types. Must not know: the page's framework.
+ * Owns: the machine, its socket, stored commands, who is there, who types, older pages, what is unread. Must not know: the
+ * page's framework.
  * Invariant: `state` is never changed in place, and a command stays in it until its effect is visible or somebody
  * has seen why it was refused.
  */
 
+import { History } from './history';
 import type { Pending as MachineCommand } from './machine/commands';
 import type { Status } from './machine/link';
 import { type Entropy, Machine, type Output } from './machine';
+import { type Notice, withNotice } from './notices';
 import { Outbox, type Unsent } from './outbox';
 import {
   type CommandData,
   type CommandName,
   type Id,
   type Page,
-  PAGE_MESSAGES,
   type Participant,
   type Permission,
   type Person,
@@ -26,6 +28,7 @@ import {
   type View,
   type You,
 } from './protocol';
+import { type ReadMarks, Reading, type Talk, type Unread, unread } from './reading';
 import { Driver, features } from './socket';
 import { uuidv7 } from './uuid';
 import { emptyView, freshen } from './view';
@@ -57,7 +60,12 @@ export interface SessionState {
   denied: Problem | null;
   /** Whether an access frame took everything away, and why. */
   removed: string | null;
-  olderBusy: boolean;
+  /** Older messages that were loaded; `messageAt` finds one by its number. */
+  pages: Readonly<Record<Talk, ReadonlyMap<number, Page>>>;
+  notices: readonly Notice[];
+  /** How far the reader has read. */
+  read: ReadMarks;
+  unread: Readonly<Record<Talk, Unread>>;
 }
 
 /** What the facade needs from REST. */
@@ -80,6 +88,8 @@ export interface PostOptions {
   stream?: 'main' | 'side';
   ask?: boolean;
   reply_to?: Id;
+  /** Of files that were stored before. */
+  attachments?: readonly Id[];
 }
 
 export class Session {
@@ -100,7 +110,12 @@ export class Session {
   #typingTimer: ReturnType<typeof setTimeout> | undefined;
   #removed: string | null = null;
   #denied: Problem | null = null;
-  #olderBusy = false;
+  readonly #history = new History();
+  readonly #loading = new Map<string, Promise<void>>();
+  readonly #reading = new Reading((stream, seq) => this.#driver.drive((m) => m.ack(this.id, stream, seq)));
+  #notices: readonly Notice[] = [];
+  /** The seq of each stream that the pages and notices are true for. */
+  readonly #followed = new Map<Stream, number>();
 
   constructor(options: SessionOptions) {
     this.id = options.session;
@@ -132,6 +147,7 @@ export class Session {
 
   close(): void {
     clearTimeout(this.#typingTimer);
+    this.#reading.stop();
     this.#driver.drive((m) => m.close());
     this.#listeners.clear();
   }
@@ -151,11 +167,12 @@ export class Session {
     return this.state.you?.can.includes(permission) ?? false;
   }
 
-  post(text: string, { stream = 'main', ask, reply_to }: PostOptions = {}): Id {
+  post(text: string, { stream = 'main', ask, reply_to, attachments = [] }: PostOptions = {}): Id {
     const data = {
       text,
       ...(ask === undefined ? {} : { ask }),
       ...(reply_to === undefined ? {} : { reply_to }),
+      ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
     };
     this.typing(stream, false);
     return this.command('message.post', data, stream);
@@ -213,28 +230,38 @@ export class Session {
     this.#driver.drive((m) => m.ephemeral(this.id, stream, 'typing', isTyping ? { n: ++this.#typingCount } : null));
   }
 
-  /** Whether there are messages before those held. */
-  hasOlder(stream: 'main' | 'side'): boolean {
-    return (this.state.view.streams[stream]?.messages[0]?.n ?? 0) > 0;
+  /** Asks the assistant a message again. */
+  ask(message: Id): Id {
+    return this.command('turn.ask', { message });
   }
 
-  /** Loads the page before the oldest message held. Throws what the reader throws. */
-  async loadOlder(stream: 'main' | 'side'): Promise<void> {
-    const first = this.state.view.streams[stream]?.messages[0]?.n ?? 0;
-    if (first === 0 || this.#olderBusy) return;
-    this.#olderBusy = true;
-    this.#changed();
-    try {
-      const page = await this.#fresh(stream, Math.floor((first - 1) / PAGE_MESSAGES));
-      this.#driver.drive((m) => m.older(this.id, page));
-    } finally {
-      this.#olderBusy = false;
-      this.#changed();
-    }
+  /** Loads page `n` of a stream, once. Throws what the reader throws. */
+  loadPage(stream: Talk, n: number): Promise<void> {
+    const name = `${stream} ${n}`;
+    const known = this.#loading.get(name);
+    if (known) return known;
+    if (this.#history.pages(stream).has(n)) return Promise.resolve();
+    const loading = this.#fresh(stream, n)
+      .then((page) => {
+        // What was dropped meanwhile was dropped because it cannot be known.
+        if (this.#loading.get(name) !== loading) return;
+        this.#history.put(page);
+        this.#changed();
+      })
+      .finally(() => {
+        if (this.#loading.get(name) === loading) this.#loading.delete(name);
+      });
+    this.#loading.set(name, loading);
+    return loading;
+  }
+
+  /** The reader has seen everything of a stream up to this seq. */
+  seen(stream: Talk, seq: number): void {
+    if (this.#reading.seen(stream, seq)) this.#changed();
   }
 
   /** A page may have been made before events that were applied here already: those are folded onto it. */
-  async #fresh(stream: Stream, n: number): Promise<Page> {
+  async #fresh(stream: Talk, n: number): Promise<Page> {
     let page = await this.#options.reader.page(this.id, n, stream);
     for (;;) {
       const head = this.#machine.session(this.id)?.position(stream) ?? 0;
@@ -261,6 +288,10 @@ export class Session {
         if (output.frame.lane === 'presence') this.#presenceChanged(output.frame.items);
         if (output.frame.lane === 'typing') this.#typingChanged(output.frame.stream, output.frame.items);
         break;
+      case 'applied':
+        // What it changed is shown once, when everything that came with it is applied.
+        this.#follow(output.event);
+        return;
       case 'changed':
         this.#synced();
         break;
@@ -269,11 +300,20 @@ export class Session {
     this.#changed();
   }
 
+  #follow(event: SessionEvent): void {
+    this.#followed.set(event.stream, event.seq);
+    this.#history.apply(event);
+    this.#notices = withNotice(this.#notices, event);
+  }
+
   #synced(): void {
     const sync = this.#machine.session(this.id);
     if (!sync) return;
+    this.#checkFollowed();
     if (sync.people !== this.#people) {
       this.#people = sync.people;
+      this.#reading.remembered((sync.you as { read?: { [S in Talk]?: number } } | null)?.read);
+      this.#reading.again();
       this.#presence.clear();
       for (const person of sync.people) this.#presence.set(person.participant_id, person.status);
     }
@@ -282,6 +322,19 @@ export class Session {
     const visible = this.#pending.filter((p) => this.#isVisible(p));
     for (const { key, state } of visible) if (state === 'refused') this.#outbox.remove(key);
     if (visible.length > 0) this.#pending = this.#pending.filter((p) => !visible.includes(p));
+  }
+
+  /** A snapshot goes past events that nobody saw: older pages may have changed in them. */
+  #checkFollowed(): void {
+    for (const stream of STREAMS) {
+      const at = this.#machine.session(this.id)?.position(stream) ?? 0;
+      const followed = this.#followed.get(stream) ?? 0;
+      if (at === followed) continue;
+      this.#followed.set(stream, at);
+      this.#history.clear();
+      this.#loading.clear();
+      if (at < followed && stream === 'main') this.#notices = [];
+    }
   }
 
   #isVisible(command: PendingCommand): boolean {
@@ -350,6 +403,9 @@ export class Session {
     const you = sync?.you ?? null;
     const me = view.participants.find((p) => p.id === you?.participant_id) ?? null;
     const others = (typists: Map<Id, number>) => [...typists.keys()].filter((id) => id !== me?.id);
+    const read = this.#reading.marks;
+    const isMine = (id: Id) => view.streams.main?.messages.find((m) => m.id === id)?.author === me?.id;
+    const fresh = (stream: Talk) => unread(view.streams[stream], read[stream], me?.id ?? null, isMine);
     return {
       status: this.#machine.status,
       live: this.#machine.status.is === 'ready' && (sync?.isLive('main') ?? false),
@@ -361,7 +417,10 @@ export class Session {
       pending: this.#pending,
       denied: this.#denied,
       removed: this.#removed,
-      olderBusy: this.#olderBusy,
+      pages: { main: this.#history.pages('main'), side: this.#history.pages('side') },
+      notices: this.#notices,
+      read,
+      unread: { main: fresh('main'), side: fresh('side') },
     };
   }
 }
