@@ -115,9 +115,43 @@ export class Person {
     await this.page.getByLabel('Message to side chat').press('Enter');
   }
 
-  /** Returns the texts of a stream that are recorded, in order. */
+  /** Returns the texts of a stream that are recorded, in order; goes through a long one from its beginning, then to its end. */
   texts(stream: 'main' | 'side' = 'main'): Promise<string[]> {
-    return this.page.locator(`[data-stream="${stream}"] .message:not(.pending) .text`).allTextContents();
+    return this.page.evaluate(async (name) => {
+      const feed = document.querySelector(`[data-stream="${name}"]`);
+      const box = feed?.closest('.scroll');
+      if (!feed || !box) return [];
+      const found = new Map<number, string>();
+      let count = 0;
+      const gather = () => {
+        for (const row of feed.querySelectorAll('.message:not(.pending)')) {
+          count = Math.max(count, Number(row.getAttribute('aria-setsize')) - feed.querySelectorAll('.pending').length);
+          found.set(Number(row.getAttribute('aria-posinset')), row.querySelector('.text')?.textContent ?? '');
+        }
+      };
+      const frame = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+      gather();
+      if (found.size < count) {
+        for (box.scrollTop = 0; ; box.scrollTop += box.clientHeight) {
+          do await frame();
+          while (feed.getAttribute('aria-busy') === 'true');
+          gather();
+          if (box.scrollTop + box.clientHeight >= box.scrollHeight - 1) break;
+        }
+      }
+      return [...found].sort(([a], [b]) => a - b).map(([, text]) => text);
+    }, stream);
+  }
+
+  /** Returns the message that says this. */
+  row(text: string, stream: 'main' | 'side' = 'main'): Locator {
+    return this.page.locator(`[data-stream="${stream}"] .message`, { has: this.page.locator('.text', { hasText: text }) }).last();
+  }
+
+  /** Presses one of the buttons that a message shows under the pointer. */
+  async act(row: Locator, name: string): Promise<void> {
+    await row.hover();
+    await row.getByRole('button', { name, exact: true }).click();
   }
 
   pending(): Promise<number> {

@@ -5,7 +5,7 @@
  * The login is a cookie that scripts cannot read; it goes along by itself.
  */
 
-import type { Id, Page, Role, SessionEvent, Stream } from '../session/protocol';
+import type { Id, MessageView, Page, Role, SessionEvent, Stream } from '../session/protocol';
 import { uuidv7 } from '../session/uuid';
 import { ApiError, isProblem, localProblem } from './problem';
 import type { components } from './schema';
@@ -164,3 +164,7 @@ export const scanAssistants = (paid?: { found_id: string; confirm_paid: true }) 
 export const connectAssistant = (body: NewAssistant, key: string) => call<Assistant>('POST', '/assistants', { body, key });
 
 export const disconnectAssistant = (name: string) => call<void>('DELETE', `/assistants/${part(name)}`);
+
+/** Returns one message and the stream it is in. */
+export const message = (session: Id, id: Id) =>
+  call<{ stream: Stream; message: MessageView }>('GET', `/sessions/${part(session)}/messages/${part(id)}`);

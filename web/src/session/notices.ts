@@ -5,7 +5,7 @@
  * the events that come, so a page that began with a snapshot knows them from then on.
  */
 
-import type { SessionEvent } from './protocol';
+import type { Id, Participant, SessionEvent, Settings, View } from './protocol';
 
 export type NoticeKind =
   | 'session.renamed'
@@ -22,6 +22,7 @@ export interface Notice {
   kind: NoticeKind;
   actor: string;
   at: string;
+  /** What the event says; of a change also `before`. */
   data: Record<string, unknown>;
 }
 
@@ -39,12 +40,55 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
 /** How many are kept; those before are history that nobody scrolls to by chance. */
 const MOST = 2_000;
 
-/** Returns `notices` with this event, or the same list when it is nothing to tell. */
-export function withNotice(notices: readonly Notice[], event: SessionEvent): readonly Notice[] {
-  const { seq, kind, actor, at, stream } = event;
-  if (stream !== 'main' || !KINDS.has(kind) || seq <= (notices[notices.length - 1]?.seq ?? 0)) return notices;
-  const notice = { seq, kind: kind as NoticeKind, actor, at, data: event.data as unknown as Record<string, unknown> };
-  return [...notices.slice(-MOST + 1), notice];
+/** The notices of one session, as its events come. */
+export class Notices {
+  /** Replaced, never changed in place. */
+  list: readonly Notice[] = [];
+  /** What was true before the next event: a change is told by what it changed. */
+  #settings: Partial<Settings> = {};
+  readonly #names = new Map<Id, string>();
+
+  apply(event: SessionEvent): void {
+    if (event.stream !== 'main') return;
+    const before = this.#before(event);
+    if (!KINDS.has(event.kind) || event.seq <= (this.list.at(-1)?.seq ?? 0)) return;
+    const { seq, kind, actor, at } = event;
+    const data = { ...(event.data as unknown as Record<string, unknown>), ...before };
+    this.list = [...this.list.slice(1 - MOST), { seq, kind: kind as NoticeKind, actor, at, data }];
+  }
+
+  /** The view has moved past events that nobody saw. */
+  skip(view: View): void {
+    this.#settings = view.session?.settings ?? {};
+    this.#names.clear();
+    for (const { id, display_name } of view.participants) this.#names.set(id, display_name);
+  }
+
+  /** What was seen belongs to another history. */
+  clear(): void {
+    this.list = [];
+  }
+
+  /** Remembers what the event sets. Returns what it replaces. */
+  #before(event: SessionEvent): Record<string, unknown> {
+    const kind: string = event.kind;
+    const data = event.data as { settings?: Partial<Settings>; participant?: unknown; display_name?: unknown };
+    if (kind === 'session.created' || kind === 'session.settings_changed') {
+      const before = this.#settings;
+      this.#settings = data.settings ?? {};
+      return { before };
+    }
+    if (kind === 'participant.joined') {
+      const { id, display_name } = data.participant as Participant;
+      this.#names.set(id, display_name);
+    } else if (kind === 'participant.profile_changed') {
+      const who = String(data.participant);
+      const before = this.#names.get(who);
+      if (typeof data.display_name === 'string') this.#names.set(who, data.display_name);
+      return { before };
+    }
+    return {};
+  }
 }
 
 /** Returns those after `from` and before `to`. */

@@ -11,7 +11,7 @@ import { History } from './history';
 import type { Pending as MachineCommand } from './machine/commands';
 import type { Status } from './machine/link';
 import { type Entropy, Machine, type Output } from './machine';
-import { type Notice, withNotice } from './notices';
+import { type Notice, Notices } from './notices';
 import { Outbox, type Unsent } from './outbox';
 import {
   type CommandData,
@@ -113,7 +113,7 @@ export class Session {
   readonly #history = new History();
   readonly #loading = new Map<string, Promise<void>>();
   readonly #reading = new Reading((stream, seq) => this.#driver.drive((m) => m.ack(this.id, stream, seq)));
-  #notices: readonly Notice[] = [];
+  readonly #notices = new Notices();
   /** The seq of each stream that the pages and notices are true for. */
   readonly #followed = new Map<Stream, number>();
 
@@ -303,7 +303,7 @@ export class Session {
   #follow(event: SessionEvent): void {
     this.#followed.set(event.stream, event.seq);
     this.#history.apply(event);
-    this.#notices = withNotice(this.#notices, event);
+    this.#notices.apply(event);
   }
 
   #synced(): void {
@@ -333,7 +333,9 @@ export class Session {
       this.#followed.set(stream, at);
       this.#history.clear();
       this.#loading.clear();
-      if (at < followed && stream === 'main') this.#notices = [];
+      if (stream !== 'main') continue;
+      if (at < followed) this.#notices.clear();
+      this.#notices.skip(this.#machine.session(this.id)?.view ?? emptyView());
     }
   }
 
@@ -418,7 +420,7 @@ export class Session {
       denied: this.#denied,
       removed: this.#removed,
       pages: { main: this.#history.pages('main'), side: this.#history.pages('side') },
-      notices: this.#notices,
+      notices: this.#notices.list,
       read,
       unread: { main: fresh('main'), side: fresh('side') },
     };

@@ -1,7 +1,7 @@
 /** Every screen in every state that this release has. */
 
 import type { DialogName } from '../app/desk.svelte';
-import { type Answer, ANA, asides, BEN, DMITRI, GUIDE, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+import { type Answer, ANA, asides, BEN, DMITRI, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
 
 export interface Story {
   id: string;
@@ -66,6 +66,8 @@ export const stories: Story[] = [
   { id: 'session-new-model', path: session, stage: { view: view({ title: 'New session', settings: { ...alone.session!.settings, assistant: 'llama' } }, alone.participants), present: { [ANA]: 'active' } } },
   { id: 'session-talk', path: session, stage: { happenings: [...talk, ...asides] } },
   { id: 'session-streaming', path: session, stage: { happenings: streaming, after: [{ type: 'ephemeral', session_id: SESSION, stream: 'main', lane: 'typing', items: [{ participant_id: BEN, data: { n: 1 } }] }] } },
+  { id: 'chat-kinds', path: session, stage: { happenings: kinds } },
+  { id: 'chat-endings', path: session, stage: { happenings: endings } },
   { id: 'session-loading', path: session, stage: { socket: 'silent' } },
   { id: 'session-reader', path: session, stage: { ...reader, happenings: talk } },
   { id: 'session-crowd', path: session, stage: { view: view({}, crowd), happenings: talk, present: Object.fromEntries(crowd.map((p) => [p.id, 'active'])) } },

@@ -326,3 +326,58 @@ export const asides: Happening[] = [
   whisper(BEN, 'Do we have the money for oak?', at(10, 3, 30)),
   whisper(CHIOMA, 'For one table, yes.', at(10, 3, 48)),
 ];
+
+const RICH = `Three ways to **join a top to its legs**, from [the handbook](https://example.org/joints):
+
+1. *Mortise and tenon*, glued
+2. Bolts with a plate of steel
+   - can be taken apart
+   - holds a load of $F = \\frac{m \\cdot g}{4}$ a leg
+
+- [x] oak ordered
+- [ ] oil chosen
+
+> Measure twice, cut once.
+
+\`\`\`python
+def board_feet(width: float, length: float, thickness: float) -> float:
+    """Returns the volume of a board."""
+    return width * length * thickness / 144  # inches
+\`\`\`
+
+$$\\sum_{i=1}^{n} w_i \\le 4 \\cdot w_{\\max}$$`;
+
+/** One message of every kind that a conversation knows. */
+export const kinds: Happening[] = [
+  say(BEN, RICH, at(10, 2, 1), {}, id(2201)),
+  { kind: 'participant.role_changed', actor: ANA, time: at(10, 2, 30), data: { participant: DMITRI, role: 'viewer' } } as Happening,
+  say(CHIOMA, '@Ana Lima the second one, so that it fits through the door.', at(10, 3, 0), { reply_to: id(2201), mentions: [ANA] }, id(2202)),
+  { kind: 'decision.recorded', actor: ANA, time: at(10, 3, 5), data: { message: id(2202) } } as Happening,
+  say(ANA, 'Agred.', at(10, 3, 10), {}, id(2203)),
+  { kind: 'message.edited', actor: ANA, time: at(10, 3, 12), data: { message: id(2203), text: 'Agreed.' } } as Happening,
+  say(DMITRI, 'oops', at(10, 3, 20), {}, id(2204)),
+  { kind: 'message.redacted', actor: DMITRI, time: at(10, 3, 22), data: { message: id(2204) } } as Happening,
+];
+
+/** Answers that did not come to their end. */
+export const endings: Happening[] = (['turn.stopped', 'turn.failed', 'turn.lost'] as const).flatMap((kind, i): Happening[] => {
+  const [question, turn, answer] = [id(2301 + i * 10), id(2302 + i * 10), id(2303 + i * 10)];
+  const text = 'Oak moves with the seasons, so the top must be free to';
+  return [
+    say(BEN, ['How does oak move?', 'And in winter?', 'And near a stove?'][i]!, at(10, 4, i * 10), { ask: true }, question),
+    { kind: 'turn.queued', actor: BEN, time: at(10, 4, i * 10), data: { turn, message: question, requester: BEN, assistant: GUIDE } } as Happening,
+    {
+      kind: 'turn.started',
+      actor: 'system',
+      time: at(10, 4, i * 10 + 1),
+      data: { turn, message: question, assistant: GUIDE, answer, attempt: 1, lease: { id: turn, until: at(10, 5) }, driver: 'guide', label: 'Guide - not an AI model' },
+    } as Happening,
+    { kind: 'turn.progressed', actor: GUIDE, time: at(10, 4, i * 10 + 2), data: { turn, message: answer, offset: 0, text, lease_until: at(10, 5) } } as Happening,
+    {
+      kind,
+      actor: kind === 'turn.stopped' ? ANA : 'system',
+      time: at(10, 4, i * 10 + 3),
+      data: { turn, message: answer, length: text.length, ...(kind === 'turn.failed' ? { code: 'model_unavailable', detail: 'The model did not answer in time.' } : {}) },
+    } as Happening,
+  ];
+});

@@ -8,7 +8,8 @@ function message(n: number, author: string, text: string, state?: AnswerView['st
 }
 
 const stream = (...messages: MessageView[]): StreamView => ({ head: 1, count: messages.length, messages });
-const said = (before: StreamView | undefined, after: StreamView) => announcements(before, after, 'me', (who) => who);
+const said = (before: StreamView | undefined, after: StreamView) =>
+  announcements(before, after, 'me').map(({ author, text, state }) => `${author}${state && state !== 'completed' ? ` (${state})` : ''}: ${text}`);
 
 describe('announcements', () => {
   it('are silent for history, for own messages and for changes of old ones', () => {

@@ -1,18 +1,19 @@
 /** What is said aloud to those who do not see the page: each new message once, an answer when it is whole. */
 
-import type { Actor, Id, StreamView } from '../../session/protocol';
+import type { Actor, AnswerState, Id, StreamView } from '../../session/protocol';
 
 /** Longest text that is read out; the rest is in the conversation. Unit: UTF-16 code units. */
 const LONGEST = 300;
 
+export interface Announcement {
+  author: Actor;
+  text: string;
+  /** How the answer ended, where it is one. */
+  state: AnswerState | null;
+}
+
 /** Returns the announcements that lead from `before` to `after`. Without `before`, history is loading: nothing. */
-export function announcements(
-  before: StreamView | undefined,
-  after: StreamView | undefined,
-  me: Id | null | undefined,
-  nameOf: (who: Actor) => string,
-  place = '',
-): string[] {
+export function announcements(before: StreamView | undefined, after: StreamView | undefined, me: Id | null | undefined): Announcement[] {
   if (!before || !after || before === after) return [];
   const running = new Set(before.messages.filter((m) => m.answer?.state === 'streaming').map((m) => m.id));
   return after.messages
@@ -21,9 +22,9 @@ export function announcements(
       if (m.answer) return m.answer.state !== 'streaming' && (running.has(m.id) || m.n >= before.count);
       return m.n >= before.count;
     })
-    .map((m) => {
-      const text = m.text.length > LONGEST ? `${m.text.slice(0, LONGEST)} …` : m.text;
-      const how = m.answer && m.answer.state !== 'completed' ? ` (${m.answer.state})` : '';
-      return `${nameOf(m.author)}${place}${how}: ${text}`;
-    });
+    .map(({ author, text, answer }) => ({
+      author,
+      text: text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text,
+      state: answer?.state ?? null,
+    }));
 }

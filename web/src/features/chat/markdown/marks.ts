@@ -107,4 +107,4 @@ export function cut(source: string): string[] {
 }
 
 /** Returns the HTML of one block. */
-export const htmlOf = (text: string): string => marked.parse(text, { async: false });
+export const htmlOf = (text: string): string => marked.parse(text, { async: false }).trim();

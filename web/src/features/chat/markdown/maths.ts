@@ -29,7 +29,9 @@ export function load(): Promise<void> {
 export function mathml(tex: string, isDisplay: boolean): string | null {
   if (!translator || tex.length > LONGEST) return null;
   try {
-    return translator.renderToString(tex, { displayMode: isDisplay, throwOnError: true, trust: false, strict: false, ...BOUNDS });
+    const text = translator.renderToString(tex, { displayMode: isDisplay, throwOnError: true, trust: false, strict: false, ...BOUNDS });
+    // The page's policy forbids styles in elements, and browsers report them even where they are only read.
+    return text.replace(/ style="[^"]*"/g, '');
   } catch {
     return null;
   }

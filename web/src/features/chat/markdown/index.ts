@@ -1,0 +1,3 @@
+/** What is loaded with the first conversation: the painter and all it needs at once. */
+
+export { Painter } from './painter';

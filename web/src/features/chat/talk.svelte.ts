@@ -1,0 +1,143 @@
+/**
+ * One stream of a session as people use it: what is being answered, edited, looked for.
+ *
+ * Owns: what conversation and composer share and no server knows. Must not know: how it looks.
+ */
+
+import { message as messageById } from '../../api/client';
+import { t } from '../../app/i18n';
+import { messageAt } from '../../session/history';
+import type { Id, MessageView } from '../../session/protocol';
+import type { Live } from '../session/live.svelte';
+import { quoted } from './words';
+
+export class Talk {
+  readonly live: Live;
+  readonly stream: 'main' | 'side';
+  /** The message that the next one answers. */
+  replyTo: MessageView | null = $state.raw(null);
+  /** The message whose text is being changed, and the new text so far. */
+  editing: { id: Id; text: string } | null = $state(null);
+  /** The message that stands out because somebody went to it. */
+  found: Id | null = $state(null);
+  /** Where the conversation is asked to go: a message's number. Counts, so that asking twice goes twice. */
+  wanted: { n: number; id: Id; count: number } | null = $state.raw(null);
+  /** Nobody found what was looked for. */
+  isLost = $state(false);
+  #count = 0;
+
+  constructor(live: Live, stream: 'main' | 'side') {
+    this.live = live;
+    this.stream = stream;
+  }
+
+  get session() {
+    return this.live.session;
+  }
+
+  get isOpen(): boolean {
+    const state = this.live.state.view.session?.state;
+    return state === 'active' || state === 'paused';
+  }
+
+  get canPost(): boolean {
+    return this.isOpen && this.session.may(this.stream === 'main' ? 'message_post' : 'side_post');
+  }
+
+  isMine(message: MessageView): boolean {
+    return message.author === this.live.state.you?.participant_id;
+  }
+
+  may(message: MessageView) {
+    const { live, stream } = this;
+    const can = live.state.you?.can ?? [];
+    const canPost = this.canPost;
+    const isWhole = !message.redacted && message.answer?.state !== 'streaming';
+    return {
+      reply: canPost && isWhole,
+      edit: canPost && isWhole && this.isMine(message),
+      redact: this.isOpen && isWhole && ((canPost && this.isMine(message)) || can.includes('message_redact_any')),
+      decide: this.isOpen && isWhole && stream === 'main' && can.includes('decision_record'),
+      copy: isWhole && message.text !== '',
+      toAssistant:
+        this.isOpen && isWhole && stream === 'side' && message.text !== '' && can.includes('message_post') && can.includes('turn_prompt'),
+    };
+  }
+
+  /** Returns a message of this stream that is held here. */
+  held(id: Id): MessageView | undefined {
+    const { view, pages } = this.live.state;
+    const newest = view.streams[this.stream]?.messages.findLast((m) => m.id === id);
+    if (newest) return newest;
+    for (const page of pages[this.stream].values()) {
+      const found = page.messages.find((m) => m.id === id);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** Goes to a message, wherever in the stream it is. */
+  async jump(id: Id): Promise<void> {
+    this.isLost = false;
+    const held = this.held(id);
+    try {
+      const n = held ? held.n : await this.#place(id);
+      this.wanted = { n, id, count: ++this.#count };
+      this.found = id;
+    } catch {
+      this.isLost = true;
+    }
+  }
+
+  async #place(id: Id): Promise<number> {
+    const { stream, message } = await messageById(this.session.id, id);
+    if (stream !== this.stream) throw new Error('it is in another stream');
+    return message.n;
+  }
+
+  /** Begins to change the last own message. Returns whether there is one. */
+  editLast(): boolean {
+    const { view, pages } = this.live.state;
+    const stream = view.streams[this.stream];
+    for (let n = (stream?.count ?? 0) - 1; n >= 0; n--) {
+      const message = messageAt(stream, pages[this.stream], n);
+      if (!message) return false;
+      if (!this.isMine(message) || message.redacted) continue;
+      if (!this.may(message).edit) return false;
+      this.edit(message);
+      this.wanted = { n, id: message.id, count: ++this.#count };
+      return true;
+    }
+    return false;
+  }
+
+  edit(message: MessageView): void {
+    this.editing = { id: message.id, text: message.text };
+  }
+
+  /** Says in `main`, to the assistant, what somebody said in side chat. */
+  sendToAssistant(message: MessageView): void {
+    this.session.post(quoted(t('chat.quoted', { name: this.live.nameOf(message.author) }), message.text), { stream: 'main', ask: true });
+  }
+
+  /** Returns the address of a message; who may read it there is the server's to say. */
+  linkTo(message: MessageView): string {
+    return `${location.origin}${location.pathname}#m=${message.id}`;
+  }
+}
+
+const LINK = /^#m=([0-9a-f-]{36})$/i;
+
+/** Returns the message that an address asks for. */
+export function messageOfHash(hash: string): Id | null {
+  return LINK.exec(hash)?.[1]?.toLowerCase() ?? null;
+}
+
+const talks = new WeakMap<Live, { main?: Talk; side?: Talk }>();
+
+/** Returns the talk of a stream; its parts on the page share one. */
+export function talkOf(live: Live, stream: 'main' | 'side'): Talk {
+  const known = talks.get(live) ?? {};
+  talks.set(live, known);
+  return (known[stream] ??= new Talk(live, stream));
+}

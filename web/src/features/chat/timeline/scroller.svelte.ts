@@ -1,0 +1,196 @@
+/**
+ * Which rows of a long list are there, and what keeps still while heights change.
+ *
+ * Owns: the scroll position, the range of rows that are elements, where the end is. Must not know: what a row shows.
+ * Invariant: what the reader looks at does not move unless the reader moves it: a change of height above it is made up for
+ * before it is painted, and who is at the end stays there.
+ *
+ * Our own, not a library's: rows have places before they are loaded, so a list of 10,000 opens anywhere at once.
+ */
+
+import { Heights } from './heights';
+
+/** Rows this far outside are kept ready. Unit: CSS pixels. */
+const MARGIN = 700;
+/** Who is this near the end is at the end. Unit: CSS pixels. */
+const NEAR = 48;
+/** A row that nobody has seen is taken for this high. Unit: CSS pixels. */
+export const GUESS = 76;
+
+export interface Range {
+  from: number;
+  to: number;
+}
+
+export class Scroller {
+  readonly #heights = new Heights(GUESS);
+  #range: Range = $state.raw({ from: 0, to: 0 });
+  /** Whether the reader is at the end and stays there. */
+  #atEnd = $state(true);
+  /** Counts changes of heights, for those who show sums of them. */
+  #version = $state(0);
+  #box: HTMLElement | null = null;
+  #rows = new Map<Element, number>();
+  #sizes: ResizeObserver | null = null;
+  #lastTop = 0;
+  /** The row that is being brought into sight, until the reader does something. */
+  #target: number | null = null;
+
+  get range(): Range {
+    return this.#range;
+  }
+
+  get atEnd(): boolean {
+    return this.#atEnd;
+  }
+
+  /** Height of what is not there above and below. Unit: CSS pixels. */
+  get above(): number {
+    void this.#version;
+    return this.#heights.top(this.#range.from);
+  }
+
+  get below(): number {
+    void this.#version;
+    return Math.max(0, this.#heights.total - this.#heights.top(this.#range.to));
+  }
+
+  /** The element that scrolls, to be used as an attachment. */
+  readonly box = (box: HTMLElement): (() => void) => {
+    this.#box = box;
+    const sizes = new ResizeObserver((entries) => this.#resized(entries));
+    this.#sizes = sizes;
+    sizes.observe(box);
+    for (const row of this.#rows.keys()) sizes.observe(row);
+    const scrolled = () => this.#scrolled();
+    const moved = () => (this.#target = null);
+    box.addEventListener('scroll', scrolled, { passive: true });
+    for (const sign of ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const) box.addEventListener(sign, moved, { passive: true });
+    this.#look();
+    return () => {
+      sizes.disconnect();
+      box.removeEventListener('scroll', scrolled);
+      for (const sign of ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const) box.removeEventListener(sign, moved);
+      this.#box = null;
+      this.#sizes = null;
+    };
+  };
+
+  /** A row's element, to be used as an attachment. `n` is read whenever it is measured. */
+  row(element: HTMLElement, n: number): () => void {
+    this.#rows.set(element, n);
+    this.#sizes?.observe(element);
+    return () => {
+      this.#rows.delete(element);
+      this.#sizes?.unobserve(element);
+    };
+  }
+
+  /** Sets how many rows there are. */
+  resize(count: number): void {
+    if (count === this.#heights.count) return;
+    this.#heights.resize(count);
+    this.#version += 1;
+    this.#look();
+  }
+
+  /** To be called when the rows have become elements, before they are painted; again when `range`, `above` or `below` change. */
+  settle(): void {
+    this.#measure([...this.#rows].map(([element, n]) => [n, element.getBoundingClientRect().height]));
+  }
+
+  toEnd(): void {
+    this.#target = null;
+    this.#atEnd = true;
+    this.#stay();
+    this.#look();
+  }
+
+  /** Brings row `n` into sight and keeps it there until the reader moves. */
+  to(n: number): void {
+    this.#target = n;
+    this.#atEnd = false;
+    this.#stay();
+    this.#look();
+  }
+
+  #scrolled(): void {
+    const box = this.#box;
+    if (!box) return;
+    const left = box.scrollHeight - box.scrollTop - box.clientHeight;
+    if (left < NEAR) this.#atEnd = this.#target === null || left < 1;
+    // Only the reader scrolls up; what grows below leaves the position alone.
+    else if (box.scrollTop < this.#lastTop - 1) this.#atEnd = false;
+    this.#lastTop = box.scrollTop;
+    this.#look();
+  }
+
+  /** Chooses the rows that must be there. Returns whether they are others now. */
+  #look(): boolean {
+    const box = this.#box;
+    const { count } = this.#heights;
+    if (!box || count === 0) return this.#choose({ from: 0, to: count });
+    const height = box.clientHeight || innerHeight;
+    const top = this.#atEnd ? Math.max(0, this.#heights.total - height) : box.scrollTop;
+    const from = this.#heights.at(Math.max(0, top - MARGIN));
+    const to = Math.min(count, this.#heights.at(top + height + MARGIN) + 1);
+    const { from: oldFrom, to: oldTo } = this.#range;
+    // A little more than needed stays: each step of the wheel must not change elements.
+    const slack = 6;
+    const fits = oldFrom <= from && oldTo >= to && oldTo <= count && from - oldFrom <= slack && oldTo - to <= slack;
+    return fits ? false : this.#choose({ from: Math.max(0, from - 2), to: Math.min(count, to + 2) });
+  }
+
+  #choose(range: Range): boolean {
+    if (range.from === this.#range.from && range.to === this.#range.to) return false;
+    this.#range = range;
+    return true;
+  }
+
+  #resized(entries: ResizeObserverEntry[]): void {
+    const sizes: [number, number][] = [];
+    for (const { target, borderBoxSize } of entries) {
+      const n = this.#rows.get(target);
+      const height = borderBoxSize[0]?.blockSize;
+      if (n !== undefined && height !== undefined) sizes.push([n, height]);
+    }
+    this.#measure(sizes);
+  }
+
+  /** Takes in how high rows are, and makes up for what changed above the first row that is seen. */
+  #measure(sizes: readonly [n: number, height: number][]): void {
+    const box = this.#box;
+    // What is hidden has no height that means anything.
+    if (!box || box.clientHeight === 0) return;
+    const first = this.#heights.at(box.scrollTop);
+    let above = 0;
+    let changed = false;
+    for (const [n, height] of sizes) {
+      if (n >= this.#heights.count) continue;
+      if (this.#heights.isMeasured(n) && Math.abs(this.#heights.of(n) - height) < 0.1) continue;
+      const by = this.#heights.measure(n, height);
+      changed = true;
+      if (n < first) above += by;
+    }
+    if (changed) this.#version += 1;
+    if (above !== 0 && !this.#atEnd && this.#target === null) this.#scroll(box.scrollTop + above);
+    this.#stay();
+    this.#look();
+  }
+
+  #stay(): void {
+    const box = this.#box;
+    if (!box) return;
+    if (this.#target !== null) {
+      const row = this.#heights.of(this.#target);
+      this.#scroll(this.#heights.top(this.#target) - Math.max(16, (box.clientHeight - row) / 3));
+    } else if (this.#atEnd) this.#scroll(box.scrollHeight - box.clientHeight);
+  }
+
+  #scroll(top: number): void {
+    const box = this.#box;
+    if (!box) return;
+    if (Math.abs(box.scrollTop - top) >= 0.5) box.scrollTop = top;
+    this.#lastTop = box.scrollTop;
+  }
+}

@@ -1,0 +1,95 @@
+/** What the conversation says about itself, in words. */
+
+import { t } from '../../app/i18n';
+import type { Notice } from '../../session/notices';
+import type { AnswerView, Participant, Role, Settings } from '../../session/protocol';
+import { dayOf } from '../../ui/time';
+
+/** Returns a text with a mark before each line, under whom it is from. */
+export function quoted(from: string, text: string): string {
+  return [from, ...text.split('\n')].map((line) => `> ${line}`.trimEnd()).join('\n');
+}
+
+/** Returns how an answer ended, where that needs saying. */
+export function endWords(answer: AnswerView, nameOf: (id: string) => string): string {
+  switch (answer.state) {
+    case 'streaming':
+      return '';
+    case 'stopped':
+      return answer.stopped_by ? t('chat.stopped_by', { name: nameOf(answer.stopped_by) }) : t('chat.stopped');
+    case 'failed': {
+      const reason = answer.detail ?? answer.code;
+      return reason ? t('chat.failed', { reason }) : t('chat.failed_unknown');
+    }
+    case 'lost':
+      return t('chat.lost');
+    case 'completed':
+      if (answer.reason === 'max_tokens') return t('chat.cut');
+      return answer.reason === 'refusal' ? t('chat.refused') : '';
+  }
+}
+
+/** Returns who types, as a sentence; empty: nobody. */
+export function typingWords(names: readonly string[]): string {
+  const [name, other] = names;
+  if (name === undefined) return '';
+  if (names.length > 2) return t('chat.typing_many');
+  return other === undefined ? t('chat.typing_one', { name }) : t('chat.typing_two', { name, other });
+}
+
+/** Returns the heading of a day. */
+export function dayWords(at: string, now: number): string {
+  const day = new Date(at).toDateString();
+  if (day === new Date(now).toDateString()) return t('chat.today');
+  // Noon: a day before it is the day before, whatever clocks are set to.
+  const noon = new Date(now);
+  noon.setHours(12, 0, 0, 0);
+  if (day === new Date(noon.getTime() - 86_400_000).toDateString()) return t('chat.yesterday');
+  return dayOf(at);
+}
+
+const roleWords = (role: Role) => t(`common.role_${role}`);
+
+/** Returns a notice as a sentence; empty: nothing that people need to be told. */
+export function noticeWords(notice: Notice, nameOf: (id: string) => string): string {
+  const name = nameOf(notice.actor);
+  const byRule = notice.actor === 'system';
+  const { data } = notice;
+  const about = typeof data['participant'] === 'string' ? data['participant'] : '';
+  switch (notice.kind) {
+    case 'participant.joined': {
+      const who = data['participant'] as Participant | undefined;
+      return who?.kind === 'user' && who.role !== 'owner' ? t('chat.notice_joined', { name: who.display_name }) : '';
+    }
+    case 'participant.left':
+      return t('chat.notice_left', { name: nameOf(about) });
+    case 'participant.removed':
+      return byRule ? t('chat.notice_removed_by_rule', { other: nameOf(about) }) : t('chat.notice_removed', { name, other: nameOf(about) });
+    case 'participant.role_changed': {
+      const role = roleWords(data['role'] as Role);
+      return byRule ? t('chat.notice_role_by_rule', { other: nameOf(about), role }) : t('chat.notice_role', { name, other: nameOf(about), role });
+    }
+    case 'participant.profile_changed': {
+      const { before, display_name: now } = data;
+      // A colour is seen; only a name must be said.
+      if (typeof before !== 'string' || typeof now !== 'string' || before === now) return '';
+      return t('chat.notice_profile', { name: before, other: now });
+    }
+    case 'session.renamed':
+      // The first title is made of the first message, which stands beside it.
+      return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });
+    case 'session.settings_changed': {
+      return settingsWords(name, (data['before'] ?? {}) as Partial<Settings>, (data['settings'] ?? {}) as Partial<Settings>);
+    }
+    case 'session.ended':
+      return byRule ? t('chat.notice_ended_by_rule') : t('chat.notice_ended', { name });
+  }
+}
+
+function settingsWords(name: string, before: Partial<Settings>, now: Partial<Settings>): string {
+  const assistant = now.assistant ?? 'guide';
+  if ((before.assistant ?? 'guide') !== assistant) return t('chat.notice_assistant', { name, assistant });
+  const recording = now.recording ?? true;
+  if ((before.recording ?? true) !== recording) return t(recording ? 'chat.notice_recording' : 'chat.notice_no_recording', { name });
+  return t('chat.notice_settings', { name });
+}
