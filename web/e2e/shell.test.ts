@@ -23,7 +23,7 @@ describe('own sessions', () => {
     for (const person of [ana, ben]) await eventually(() => person.page.locator('header [data-title]').textContent()).toBe('A table for six');
     await eventually(() => ben.page.title()).toBe('A table for six - Roundtable');
 
-    await ana.page.getByRole('button', { name: 'New session', exact: true }).click();
+    await ana.page.locator('nav').getByRole('button', { name: 'New session', exact: true }).click();
     await eventually(() => ana.page.locator('[data-session]').count()).toBe(2);
     await ana.isLive();
     await ana.page.getByLabel('Search sessions').fill('TABLE');
@@ -172,6 +172,42 @@ describe('what a person chooses', () => {
     await ana.page.getByRole('heading', { name: 'Keyboard' }).waitFor({ state: 'detached' });
     await ana.page.keyboard.press('/');
     expect(await ana.page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Message');
+  });
+});
+
+describe('what is new', () => {
+  it('a name and a colour change for everybody at once, and hold for sessions to come', async () => {
+    const [ana, ben] = await two();
+    await ana.chooseFromTitle('Settings');
+    await ana.page.getByRole('dialog').getByLabel('Your name').fill('Anastasia');
+    await ana.page.keyboard.press('Enter');
+    await ana.page.getByLabel('Colour 4', { exact: true }).click();
+    await ben.page.locator('.people .name', { hasText: 'Anastasia' }).waitFor();
+    await eventually(() => ben.page.locator('.people [data-participant]', { hasText: 'Anastasia' }).locator('[data-colour="3"]').count()).toBe(1);
+    await ana.page.keyboard.press('Escape');
+    await ana.page.locator('nav').getByRole('button', { name: 'New session', exact: true }).click();
+    await ana.page.locator('.people .name', { hasText: 'Anastasia (you)' }).waitFor();
+  });
+
+  it('in the side chat is counted until it is looked at, and what names somebody also in the title of the tab', async () => {
+    const [ana, ben] = await two();
+    await ben.whisper('one');
+    await ben.whisper('two');
+    const tab = ana.page.getByRole('tab', { name: 'Side chat' });
+    await eventually(() => tab.locator('[data-count]').innerText()).toContain('2');
+    await audit(ana.page);
+    await tab.click();
+    await eventually(() => tab.locator('[data-count]').count()).toBe(0);
+    const look = (state: 'hidden' | 'visible') =>
+      ana.page.evaluate((is) => {
+        Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => is });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, state);
+    await look('hidden');
+    await ben.say('@Ana, look at this');
+    await eventually(() => ana.page.title()).toMatch(/^\(1\) /);
+    await look('visible');
+    await eventually(() => ana.page.title()).not.toMatch(/^\(/);
   });
 });
 

@@ -70,7 +70,10 @@ async function stories(browser) {
 /** The real page on a real server, for the README. */
 async function real(browser) {
   const data = mkdtempSync(join(tmpdir(), 'roundtable-pictures-'));
-  const child = spawn(binary, ['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'data')], { cwd: data, stdio: ['ignore', 'pipe', 'ignore'] });
+  // Only what a stranger's machine would tell it: no settings of this one, no keys.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^ROUNDTABLE_|_API_KEY$/.test(name)));
+  const args = ['serve', '--listen', '127.0.0.1:0', '--data', join(data, 'data')];
+  const child = spawn(binary, args, { cwd: data, env, stdio: ['ignore', 'pipe', 'ignore'] });
   try {
     const origin = await new Promise((found, failed) => {
       child.once('exit', () => failed(new Error('the server did not start')));
@@ -113,6 +116,8 @@ async function real(browser) {
     await ana.locator('[data-answer="streaming"]').waitFor();
     await ana.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
     await ben.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
+    // No finger rests anywhere.
+    await Promise.all([ana, ben].map((page) => page.mouse.move(300, 4)));
     mkdirSync(join(root, 'docs/pictures'), { recursive: true });
     await ana.screenshot({ path: join(root, 'docs/pictures/session.png') });
     await ben.screenshot({ path: join(root, 'docs/pictures/phone.png') });
