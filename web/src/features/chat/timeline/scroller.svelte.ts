@@ -17,6 +17,8 @@ const NEAR = 48;
 /** A row that nobody has seen is taken for this high. Unit: CSS pixels. */
 export const GUESS = 76;
 
+const NONE: ReadonlySet<number> = new Set();
+
 export interface Range {
   from: number;
   to: number;
@@ -30,9 +32,13 @@ export class Scroller {
   /** Counts changes of heights, for those who show sums of them. */
   #version = $state(0);
   #box: HTMLElement | null = null;
-  #rows = new Map<Element, number>();
+  readonly #rows = new Map<Element, () => number>();
+  /** Elements that were measured before. */
+  readonly #seen = new WeakSet<Element>();
   #sizes: ResizeObserver | null = null;
   #lastTop = 0;
+  /** How far it could be scrolled when it was last placed. */
+  #lastMost = 0;
   /** The row that is being brought into sight, until the reader does something. */
   #target: number | null = null;
 
@@ -76,8 +82,8 @@ export class Scroller {
     };
   };
 
-  /** A row's element, to be used as an attachment. `n` is read whenever it is measured. */
-  row(element: HTMLElement, n: number): () => void {
+  /** A row's element, to be used as an attachment. `n` is asked whenever it is measured. */
+  row(element: HTMLElement, n: () => number): () => void {
     this.#rows.set(element, n);
     this.#sizes?.observe(element);
     return () => {
@@ -96,7 +102,13 @@ export class Scroller {
 
   /** To be called when the rows have become elements, before they are painted; again when `range`, `above` or `below` change. */
   settle(): void {
-    this.#measure([...this.#rows].map(([element, n]) => [n, element.getBoundingClientRect().height]));
+    const fresh = new Set<number>();
+    const sizes = [...this.#rows].map(([element, n]): [number, number] => {
+      if (!this.#seen.has(element)) fresh.add(n());
+      this.#seen.add(element);
+      return [n(), element.getBoundingClientRect().height];
+    });
+    this.#measure(sizes, fresh);
   }
 
   toEnd(): void {
@@ -117,8 +129,11 @@ export class Scroller {
   #scrolled(): void {
     const box = this.#box;
     if (!box) return;
-    const left = box.scrollHeight - box.scrollTop - box.clientHeight;
-    if (left < NEAR) this.#atEnd = this.#target === null || left < 1;
+    const most = box.scrollHeight - box.clientHeight;
+    const left = most - box.scrollTop;
+    // What became higher or lower by itself is no wish of the reader's.
+    if (this.#atEnd && Math.abs(most - this.#lastMost) >= 1) this.#stay();
+    else if (left < NEAR) this.#atEnd = this.#target === null || left < 1;
     // Only the reader scrolls up; what grows below leaves the position alone.
     else if (box.scrollTop < this.#lastTop - 1) this.#atEnd = false;
     this.#lastTop = box.scrollTop;
@@ -150,19 +165,19 @@ export class Scroller {
   #resized(entries: ResizeObserverEntry[]): void {
     const sizes: [number, number][] = [];
     for (const { target, borderBoxSize } of entries) {
-      const n = this.#rows.get(target);
+      const n = this.#rows.get(target)?.();
       const height = borderBoxSize[0]?.blockSize;
       if (n !== undefined && height !== undefined) sizes.push([n, height]);
     }
     this.#measure(sizes);
   }
 
-  /** Takes in how high rows are, and makes up for what changed above the first row that is seen. */
-  #measure(sizes: readonly [n: number, height: number][]): void {
+  /** Takes in how high rows are, and makes up for what changed above what is seen. `fresh`: rows whose element is new. */
+  #measure(sizes: readonly [n: number, height: number][], fresh: ReadonlySet<number> = NONE): void {
     const box = this.#box;
     // What is hidden has no height that means anything.
     if (!box || box.clientHeight === 0) return;
-    const first = this.#heights.at(box.scrollTop);
+    const still = this.#still(box, fresh);
     let above = 0;
     let changed = false;
     for (const [n, height] of sizes) {
@@ -170,12 +185,20 @@ export class Scroller {
       if (this.#heights.isMeasured(n) && Math.abs(this.#heights.of(n) - height) < 0.1) continue;
       const by = this.#heights.measure(n, height);
       changed = true;
-      if (n < first) above += by;
+      if (n < still) above += by;
     }
     if (changed) this.#version += 1;
     if (above !== 0 && !this.#atEnd && this.#target === null) this.#scroll(box.scrollTop + above);
     this.#stay();
     this.#look();
+  }
+
+  /** Returns the row that must not move: the first that is seen, but not one that has just taken the place of another. */
+  #still(box: HTMLElement, fresh: ReadonlySet<number>): number {
+    const first = this.#heights.at(box.scrollTop);
+    const last = this.#heights.at(box.scrollTop + box.clientHeight);
+    for (let n = first; n <= last; n++) if (!fresh.has(n)) return n;
+    return first;
   }
 
   #stay(): void {
@@ -192,5 +215,6 @@ export class Scroller {
     if (!box) return;
     if (Math.abs(box.scrollTop - top) >= 0.5) box.scrollTop = top;
     this.#lastTop = box.scrollTop;
+    this.#lastMost = box.scrollHeight - box.clientHeight;
   }
 }
