@@ -46,6 +46,8 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/api/v1/sessions/{session_id}/messages", Action::PerCommand),
     ("PATCH", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
     ("DELETE", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
+    ("POST", "/api/v1/sessions/{session_id}/attachments", Action::In(Permission::SessionView)),
+    ("GET", "/api/v1/sessions/{session_id}/attachments/{attachment_id}", Action::In(Permission::SessionView)),
     ("POST", "/api/v1/sessions/{session_id}/commands", Action::PerCommand),
     ("POST", "/api/v1/sessions/{session_id}/code", Action::In(Permission::LinkManage)),
     ("DELETE", "/api/v1/sessions/{session_id}/code", Action::In(Permission::LinkManage)),

@@ -51,6 +51,21 @@ pub struct TranscriptEntry {
     pub at: Timestamp,
     /// What was written.
     pub text: MainText,
+    /// Files that came with it.
+    pub attachments: Vec<EntryAttachment>,
+}
+
+/// A file that came with a message in `main`. All but its name and text is the server's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryAttachment {
+    /// Its name, as a person gave it.
+    pub name: String,
+    /// What it is.
+    pub media_type: String,
+    /// How large it is. Unit: bytes.
+    pub size_bytes: u64,
+    /// Its text or the beginning of it; none when it is no text.
+    pub text: Option<MainText>,
 }
 
 /// What kind of author wrote an entry.

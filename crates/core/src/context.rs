@@ -4,7 +4,7 @@ use roundtable_protocol::grant::Grant;
 use roundtable_protocol::ids::{
     Epoch, MessageId, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
 };
-use roundtable_protocol::model::{SessionKind, Settings, Visibility};
+use roundtable_protocol::model::{Attachment, SessionKind, Settings, Visibility};
 use roundtable_protocol::{Code, Event, Problem};
 
 /// Who gives a command.
@@ -27,6 +27,19 @@ pub struct Context<'a> {
     pub grant: &'a Grant,
     /// Which participants are connected.
     pub present: &'a [ParticipantId],
+    /// What is known of the uploaded files that the command names; the caller's word for them counts for nothing.
+    pub uploads: &'a [Upload],
+}
+
+/// An uploaded file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Who uploaded it.
+    pub uploader: UserId,
+    /// For which stream.
+    pub stream: Stream,
+    /// The file.
+    pub attachment: Attachment,
 }
 
 /// What a command does: nothing has happened until the events are stored and applied.

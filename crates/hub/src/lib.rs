@@ -17,6 +17,7 @@
 //! | `lanes` | ephemeral slots, newest wins |
 //! | `views` | view snapshots and pages, made off the room's task |
 //! | [`turns`] | the live text of a running turn, and what is handed to drivers |
+//! | [`uploads`] | uploaded files: who may, who reads, what assistants are told |
 //! | [`clock`] | the time, in one place |
 
 pub mod clock;
@@ -31,6 +32,7 @@ pub mod outbox;
 pub mod room;
 mod rooms;
 pub mod turns;
+pub mod uploads;
 mod views;
 
 pub use config::HubConfig;
@@ -42,3 +44,4 @@ pub use rooms::OnlinePerson;
 pub use roundtable_core::Founding;
 pub use roundtable_core::session::{chosen_colour, colour, display_name};
 pub use turns::{TranscriptMessage, TurnHandle, TurnWork};
+pub use uploads::TranscriptAttachment;

@@ -14,7 +14,7 @@ use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn,
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
 use roundtable_protocol::view::Page;
 use roundtable_protocol::{
-    Code, Command, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, UserId,
+    Code, Command, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, Timestamp, UserId,
 };
 use roundtable_store::{AppendError, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -106,6 +106,11 @@ impl SessionManager {
         (Self { shared }, work)
     }
 
+    /// Returns the time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
     /// Returns the store below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
@@ -127,7 +132,13 @@ impl SessionManager {
             self.shared.config.check_assistant(&founding.settings.assistant)?;
             let rights_epoch = self.shared.store.rights_epoch(founding.project).await.map_err(unavailable)?;
             let grant = Grant::nothing(0, rights_epoch);
-            let cx = Context { now: self.shared.now(), caller: Caller::User(owner), grant: &grant, present: &[] };
+            let cx = Context {
+                now: self.shared.now(),
+                caller: Caller::User(owner),
+                grant: &grant,
+                present: &[],
+                uploads: &[],
+            };
             let decision = Session::create(&cx, key, &founding)?;
             let mut state = Session::empty(session);
             decision.events.iter().for_each(|event| state.apply(event));

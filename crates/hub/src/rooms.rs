@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::HubConfig;
 use crate::room::{Input, Loaded, Room};
 use crate::turns::TurnWork;
+use crate::uploads;
 
 /// How many due sessions are loaded in one go; those that are loaded already are told as many as there are.
 const WAKE_AT_ONCE: usize = 100;
@@ -219,7 +220,10 @@ fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mps
 }
 
 /// Looks every second for sessions that are due, and loads them.
+///
+/// From time to time it also throws away files that were never posted.
 pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
+    let mut swept: Option<Timestamp> = None;
     loop {
         let Some(shared) = shared.upgrade() else { return };
         if shared.leaving.load(Ordering::SeqCst) {
@@ -227,6 +231,15 @@ pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
         }
         if let Err(error) = wake_due(&shared).await {
             tracing::warn!(%error, "cannot look for due sessions");
+        }
+        let now = shared.now();
+        if swept.is_none_or(|last| now.duration_since(last).unsigned_abs() >= uploads::SWEEP_EVERY) {
+            swept = Some(now);
+            match shared.store.drop_unposted(now - uploads::KEPT).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "threw away files that were uploaded and never posted"),
+                Err(error) => tracing::warn!(%error, "cannot throw away files that were never posted"),
+            }
         }
         let every = shared.config.wake_every;
         drop(shared);

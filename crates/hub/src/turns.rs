@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::room::Input;
+use crate::uploads::TranscriptAttachment;
 
 /// A turn that has been claimed and waits for a driver to answer it.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct TranscriptMessage {
     pub at: Timestamp,
     /// What was said.
     pub text: String,
+    /// Files that came with it.
+    pub attachments: Vec<TranscriptAttachment>,
     /// Whether it is an assistant's answer.
     pub answer: bool,
     /// Whether it is the message that this turn answers.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::event::MessageEdited;
 use crate::grant::Role;
-use crate::ids::{LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, TurnId, UserId};
+use crate::ids::{AttachmentId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, TurnId, UserId};
 use crate::model::{EndReason, ParticipantKind, SettingsPatch, Usage, Visibility};
 
 /// A command with everything the caller says about it.
@@ -285,7 +285,7 @@ pub struct ParticipantChangeProfile {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessagePost {
-    /// What is said; Markdown; 1 byte to 64 KiB.
+    /// What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments.
     pub text: String,
     /// The message it answers, in the same stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,6 +296,9 @@ pub struct MessagePost {
     /// True: asks the assistant. False: for the people. Absent: the session's settings decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask: Option<bool>,
+    /// Files that the author has uploaded for this stream and not posted yet; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentId>,
 }
 
 /// Data of `message.edit`.

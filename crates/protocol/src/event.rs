@@ -342,7 +342,7 @@ pub fn wire_event(out: &mut Vec<u8>, stream: Stream, seq: Seq, header: &[u8], bo
     out.push(b'}');
 }
 
-/// Returns `body` with its text erased and `redacted` set; what cannot be read becomes nothing but that mark.
+/// Returns `body` with its text and what came with it erased and `redacted` set; what cannot be read becomes nothing but that mark.
 pub fn redacted_body(body: &[u8]) -> Vec<u8> {
     let mut data = match serde_json::from_slice(body) {
         Ok(serde_json::Value::Object(map)) => map,
@@ -354,6 +354,7 @@ pub fn redacted_body(body: &[u8]) -> Vec<u8> {
         }
     }
     data.remove("pace");
+    data.remove("attachments");
     data.insert("redacted".to_owned(), serde_json::Value::Bool(true));
     json(&data)
 }

@@ -25,6 +25,8 @@ pub const DEFLATE_MARK: u8 = 0x01;
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// Largest frame. Unit: bytes.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
+/// Largest attachment. Unit: bytes.
+pub const MAX_ATTACHMENT_BYTES: u64 = 25 * 1024 * 1024;
 /// How many commands of one connection to one session may be unanswered.
 pub const COMMAND_WINDOW: usize = 32;
 /// How many events a replay may hold; more: a snapshot instead.

@@ -97,6 +97,10 @@ id!(
     LinkId
 );
 id!(
+    /// A file that somebody has uploaded into a session.
+    AttachmentId
+);
+id!(
     /// A container that owns sessions and role documents.
     ProjectId
 );

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::grant::Role;
-use crate::ids::{BranchId, LeaseId, MessageId, ParticipantId, ProjectId, SessionId, Timestamp, TurnId, UserId};
+use crate::ids::{
+    AttachmentId, BranchId, LeaseId, MessageId, ParticipantId, ProjectId, SessionId, Timestamp, TurnId, UserId,
+};
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -220,6 +222,25 @@ pub struct Participant {
     pub membership: Membership,
     /// When membership last began.
     pub joined_at: Timestamp,
+}
+
+/// A file that was posted with a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Attachment {
+    /// The file.
+    pub id: AttachmentId,
+    /// Its name, cleaned: no folders, nothing hidden; at most 200 characters.
+    pub name: String,
+    /// What it is, told from its content: `image/png`, `text/plain` ... `application/octet-stream` when unknown.
+    pub media_type: String,
+    /// How large it is. Unit: bytes.
+    pub size_bytes: u64,
+    /// How wide a picture is, as it is shown. Unit: pixels.
+    #[serde(default)]
+    pub width: Option<u32>,
+    /// How high a picture is, as it is shown. Unit: pixels.
+    #[serde(default)]
+    pub height: Option<u32>,
 }
 
 /// Where a turn is.

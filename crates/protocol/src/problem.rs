@@ -102,6 +102,8 @@ codes! {
     LinkEnded = "link_ended", 410, false, "That link has been revoked or has expired", "Caller: ask for a new link.";
     LinkPassword = "link_password", 403, false, "That link wants a password", "Caller: ask whoever sent the link.";
     CodeNotFound = "code_not_found", 404, false, "That code does not work", "Caller: check the six characters, or ask for a new code: a code works while its session is live.";
+    AttachmentNotFound = "attachment_not_found", 404, false, "There is no such attachment", "Caller: upload it for this stream first; it can be posted once, within 24 hours, by who uploaded it.";
+    AttachmentTooLarge = "attachment_too_large", 413, false, "The attachment is larger than 25 MiB", "Caller: send a smaller file, or put it elsewhere and post a link.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";

@@ -19,7 +19,8 @@ use crate::ids::{
     BranchId, Epoch, MessageId, ParticipantId, ProjectId, Seq, Stream, StreamSet, Timestamp, TurnId, UserId,
 };
 use crate::model::{
-    EndReason, Membership, Participant, SessionKind, SessionState, Settings, Turn, TurnState, Usage, Visibility,
+    Attachment, EndReason, Membership, Participant, SessionKind, SessionState, Settings, Turn, TurnState, Usage,
+    Visibility,
 };
 
 /// A session as one reader sees it, folded from the streams that the reader may read.
@@ -114,6 +115,9 @@ pub struct MessageView {
     pub decision: bool,
     /// How the answer stands, when it is one.
     pub answer: Option<AnswerView>,
+    /// Files that came with it; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// How an answer stands.
@@ -211,6 +215,7 @@ impl View {
                 mentions: data.mentions.clone(),
                 ask: data.ask,
                 redacted: data.redacted,
+                attachments: data.attachments.clone(),
                 ..MessageView::new(MessageId(event.header.id.0), event, data.text.clone())
             }),
             EventBody::MessageEdited(data) => stream.with(data.message, |m| {
@@ -221,6 +226,7 @@ impl View {
             }),
             EventBody::MessageRedacted(data) => stream.with(data.message, |m| {
                 m.text.clear();
+                m.attachments.clear();
                 m.redacted = true;
             }),
             EventBody::DecisionRecorded(data) => stream.with(data.message, |m| m.decision = true),
@@ -443,6 +449,7 @@ impl MessageView {
             redacted: false,
             decision: false,
             answer: None,
+            attachments: Vec::new(),
         }
     }
 

@@ -6,12 +6,15 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
+use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::{Extensions, HeaderMap, StatusCode, Version};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use roundtable_access::routes::ROUTES;
 use roundtable_protocol::Code;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use utoipa::openapi::OpenApi;
 
 use crate::problem::ApiError;
@@ -45,7 +48,7 @@ pub fn router(app: App) -> Result<Router, RouteError> {
         .merge(openapi::pages(&document))
         .fallback(page::serve)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_no_file)))
         .layer(from_fn_with_state(app.clone(), origin::check_host))
         .layer(from_fn(problem::finish))
         .with_state(app);
@@ -66,6 +69,11 @@ pub fn check<'a>(document: &OpenApi, actions: impl Iterator<Item = (&'a str, &'a
         unguarded: routes.difference(&actions).cloned().collect(),
         missing: actions.difference(&routes).cloned().collect(),
     })
+}
+
+/// Files are sent as they are: most are compressed already, and their length says how far a download is.
+fn is_no_file(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(CONTENT_DISPOSITION)
 }
 
 async fn method_not_allowed() -> Response {

@@ -108,14 +108,17 @@ async fn body(request: Request, app: &App) -> Result<Bytes, ApiError> {
         read.unwrap_or_else(|_| Err(Code::RequestTimeout.into()))
     };
     if read.is_err() {
-        tokio::spawn(tokio::time::timeout(LINGER, ignore(parts)));
+        let_end(parts, (LINGER, LINGER_BYTES));
     }
     read
 }
 
-/// Reads on, up to a few bodies' worth, and keeps nothing.
-async fn ignore(mut parts: BodyDataStream) {
-    let mut left = LINGER_BYTES;
+/// Reads the rest of a refused body for so long and so many bytes, and keeps nothing of it.
+pub(crate) fn let_end(parts: BodyDataStream, (time, bytes): (Duration, usize)) {
+    tokio::spawn(tokio::time::timeout(time, ignore(parts, bytes)));
+}
+
+async fn ignore(mut parts: BodyDataStream, mut left: usize) {
     while let Some(Ok(part)) = parts.next().await {
         left = left.saturating_sub(part.len());
         if left == 0 {

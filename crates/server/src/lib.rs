@@ -17,6 +17,7 @@
 //! | [`auth`] | tokens, cookies, logins at hand |
 //! | [`origin`] | where a request comes from: Host, Origin, Fetch-Metadata, proxies |
 //! | [`limits`] | rates and numbers of connections |
+//! | [`files`] | what an uploaded file is, told from its content |
 //! | [`problem`] | errors on their way out, request ids |
 //! | [`json`] | bodies and queries on their way in |
 //! | [`idempotency`] | the keys of calls |
@@ -32,6 +33,7 @@ pub mod app;
 pub mod assistants;
 pub mod auth;
 pub mod cli;
+pub mod files;
 pub mod idempotency;
 pub mod json;
 pub mod limits;

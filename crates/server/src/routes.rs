@@ -4,6 +4,7 @@
 //! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
 
 pub mod assistants;
+pub mod attachments;
 pub mod codes;
 pub mod events;
 pub mod guests;
@@ -56,6 +57,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(messages::post))
         .routes(routes!(messages::edit, messages::redact))
         .routes(routes!(messages::command))
+        .routes(routes!(attachments::upload))
+        .routes(routes!(attachments::get))
         .routes(routes!(codes::create, codes::remove))
         .routes(routes!(links::create, links::list))
         .routes(routes!(links::revoke))

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use roundtable_assistant::driver::PromptRejection;
 use roundtable_assistant::{
-    AgentEvent, AuthorKind, Driver, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd, TurnInput,
+    AgentEvent, AuthorKind, Driver, EntryAttachment, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd, TurnInput,
 };
-use roundtable_hub::{TranscriptMessage, TurnHandle, TurnWork};
+use roundtable_hub::{TranscriptAttachment, TranscriptMessage, TurnHandle, TurnWork};
 use roundtable_protocol::model::{Participant, ParticipantKind, Usage};
 use roundtable_protocol::{MessageId, Role, Stream};
 use tokio::sync::mpsc;
@@ -123,7 +123,17 @@ fn entry(message: TranscriptMessage) -> Option<TranscriptEntry> {
         author_name: author.display_name,
         at: message.at,
         text: MainText::from_stream(Stream::Main, message.text)?,
+        attachments: message.attachments.into_iter().map(attached).collect(),
     })
+}
+
+fn attached(file: TranscriptAttachment) -> EntryAttachment {
+    EntryAttachment {
+        name: file.attachment.name,
+        media_type: file.attachment.media_type,
+        size_bytes: file.attachment.size_bytes,
+        text: file.text.and_then(|text| MainText::from_stream(Stream::Main, text)),
+    }
 }
 
 /// Whoever may not prompt now is quoted, not obeyed, whatever they were when they wrote.

@@ -6,13 +6,14 @@
 use std::io;
 use std::path::PathBuf;
 
-use roundtable_core::{Caller, Context, Founding, Session};
+use roundtable_core::{Caller, Context, Founding, Session, Upload};
 use roundtable_protocol::command::{Command, Envelope, ParticipantJoin};
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{
-    DEFAULT_PROJECT, Epoch, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp, UserId,
+    AttachmentId, DEFAULT_PROJECT, Epoch, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
+    UserId,
 };
-use roundtable_protocol::model::{ParticipantKind, SessionKind, Settings, Visibility};
+use roundtable_protocol::model::{Attachment, ParticipantKind, SessionKind, Settings, Visibility};
 use roundtable_protocol::view::View;
 use serde_json::{Value, json};
 
@@ -61,6 +62,7 @@ struct Tale {
     view: View,
     disk: Disk,
     lines: Vec<Value>,
+    uploads: Vec<Upload>,
 }
 
 /// Who the owner is in every tale.
@@ -106,10 +108,11 @@ impl Tale {
             view: View::default(),
             disk: Disk::default(),
             lines: Vec::new(),
+            uploads: Vec::new(),
             rng,
         };
         let grant = grants::system(&tale.session);
-        let cx = Context { now: tale.at(), caller: Caller::System, grant: &grant, present: &[] };
+        let cx = Context { now: tale.at(), caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
         let key = tale.rng.uuid();
         let decision = Session::create(&cx, key, &founding).expect("the tale's founding is usable");
         tale.record(Commit { events: decision.events, redactions: decision.redactions });
@@ -138,7 +141,7 @@ impl Tale {
             Caller::User(user) => grants::grant(&self.session, user),
         };
         let everybody: Vec<ParticipantId> = self.session.participants().map(|p| p.id).collect();
-        let cx = Context { now: self.at(), caller, grant: &grant, present: &everybody };
+        let cx = Context { now: self.at(), caller, grant: &grant, present: &everybody, uploads: &self.uploads };
         let seen = Some(self.view.head(stream));
         let envelope = Envelope { key, stream, seen, retry: false, command };
         let decision = self.session.decide(&cx, &envelope).expect("the tale's commands are allowed");
@@ -158,6 +161,28 @@ impl Tale {
     fn line(&mut self, mut step: Value) {
         step["view"] = json!(self.view);
         self.lines.push(step);
+    }
+
+    /// Somebody uploads a file for a stream.
+    fn uploads(
+        &mut self,
+        who: u64,
+        stream: Stream,
+        name: &str,
+        media_type: &str,
+        size: Option<(u32, u32)>,
+    ) -> AttachmentId {
+        let id = AttachmentId(self.rng.uuid());
+        let attachment = Attachment {
+            id,
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            size_bytes: 2_048,
+            width: size.map(|(width, _)| width),
+            height: size.map(|(_, height)| height),
+        };
+        self.uploads.push(Upload { uploader: user(who), stream, attachment });
+        id
     }
 
     /// Somebody comes in by a door.

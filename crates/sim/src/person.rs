@@ -82,7 +82,7 @@ fn post(view: &View, stream: Stream, text: String, rng: &mut Rng) -> Command {
         1 => Some(false),
         _ => None,
     };
-    Command::MessagePost(MessagePost { text, reply_to, mentions: Vec::new(), ask })
+    Command::MessagePost(MessagePost { text, reply_to, mentions: Vec::new(), ask, attachments: Vec::new() })
 }
 
 fn about_turns(view: &View, text: String, rng: &mut Rng) -> Option<Command> {

@@ -208,7 +208,7 @@ impl Server {
             Caller::System => grants::system(&self.pending),
         };
         let present: Vec<_> = self.present();
-        let cx = Context { now, caller, grant: &grant, present: &present };
+        let cx = Context { now, caller, grant: &grant, present: &present, uploads: &[] };
         let decision = match &item.envelope {
             Some(envelope) => self.pending.decide(&cx, envelope)?,
             None => self.pending.on_time(&cx, item.key),

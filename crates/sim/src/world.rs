@@ -495,7 +495,7 @@ fn found(session: SessionId, rng: &mut Rng) -> Disk {
     let empty = Session::empty(session);
     let grant = grants::system(&empty);
     let now = Timestamp::from_millisecond(DAY_ONE_MS).expect("in this century");
-    let cx = Context { now, caller: Caller::System, grant: &grant, present: &[] };
+    let cx = Context { now, caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
     let decision = Session::create(&cx, rng.uuid(), &founding).expect("these fields are usable");
     let mut disk = Disk::default();
     disk.write(&Commit { events: decision.events, redactions: decision.redactions });

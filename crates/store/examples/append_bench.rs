@@ -240,6 +240,7 @@ async fn room(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Ask>) {
             birth,
             events,
             redactions: Vec::new(),
+            attached: Vec::new(),
             directory: None,
             members: Vec::new(),
             wake_at: None,

@@ -5,6 +5,7 @@
 
 pub mod append;
 pub mod erase;
+pub mod files;
 pub mod law;
 pub mod read;
 pub mod rights;
@@ -38,6 +39,9 @@ macro_rules! contract_tests {
             erase: a_redaction_takes_the_text_and_keeps_the_chain, a_redaction_may_name_an_event_of_its_own_commit,
                 a_redaction_drops_views_of_before, append_refuses_to_redact_what_is_not_there,
                 a_deleted_session_is_gone_and_others_are_not, a_redaction_drops_states_of_before;
+            files: content_is_kept_once_and_read_back, a_file_is_found_in_its_session_alone, an_aborted_upload_leaves_nothing,
+                the_files_of_an_erased_message_go, content_stays_while_another_file_has_it, what_was_never_posted_goes_by_time,
+                a_commit_may_post_and_erase, a_deleted_session_takes_its_files;
             rights: links_are_kept_and_listed, a_link_is_used_at_most_as_often_as_it_says, an_ended_link_is_not_used,
                 revoking_a_link_raises_the_rights_epoch_once, ending_a_login_raises_every_rights_epoch,
                 users_and_logins_are_kept, a_user_changes_name_and_colour,
@@ -130,6 +134,7 @@ impl<'a> Log<'a> {
             birth: (!self.is_born).then(|| Birth { epoch: self.epoch.clone(), project: self.project }),
             events: said.iter().map(event).collect(),
             redactions: Vec::new(),
+            attached: Vec::new(),
             directory: None,
             members: Vec::new(),
             wake_at: None,

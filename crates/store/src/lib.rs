@@ -7,12 +7,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`types`] | commits, rows and answers |
+//! | [`blobs`] | the content of files |
 //! | [`chain`] | the hash chain over stored events |
 //! | [`memory`] | the store that forgets, for tests and the simulator's sake |
 //! | [`sqlite`] | the embedded store: one writer thread, group commit |
 //! | `contract` | what every store must do, run against each of them (feature `contract`) |
 
 mod admit;
+pub mod blobs;
 pub mod chain;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -22,9 +24,10 @@ pub mod types;
 
 use futures_util::future::BoxFuture;
 use roundtable_protocol::{
-    EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, StreamSet, Timestamp, UserId,
+    AttachmentId, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, StreamSet, Timestamp, UserId,
 };
 
+pub use blobs::{Content, NewBlob};
 pub use memory::MemoryStore;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use types::*;
@@ -142,6 +145,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// Switches a session's code off and raises its project's rights epoch; whether there was one.
     fn end_share_code(&self, session: SessionId) -> Answer<'_, bool>;
+
+    /// Begins the content of a new file.
+    fn begin_blob(&self) -> Answer<'_, NewBlob>;
+
+    /// Keeps a file; its `hash` is worked out from the content. Answers it as it is kept: an earlier one with the same id
+    /// stays. `None` when there is no such session.
+    fn put_attachment(&self, attachment: StoredAttachment, content: NewBlob) -> Answer<'_, Option<StoredAttachment>>;
+
+    /// Returns those of the files that are in the session.
+    fn attachments(&self, session: SessionId, ids: Vec<AttachmentId>) -> Answer<'_, Vec<StoredAttachment>>;
+
+    /// Opens the content of a file.
+    fn read_blob(&self, hash: BlobHash) -> Answer<'_, Option<Content>>;
+
+    /// Throws away files that came at or before `until` and were never posted; how many.
+    fn drop_unposted(&self, until: Timestamp) -> Answer<'_, u64>;
 
     /// Returns the open session with that code. A session's code ends with it.
     fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>>;

@@ -7,14 +7,17 @@ mod state;
 
 use std::sync::{Mutex, PoisonError};
 
-use roundtable_protocol::{EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId};
+use roundtable_protocol::{
+    AttachmentId, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
+};
 use uuid::Uuid;
 
 use self::state::State;
+use crate::blobs::{self, Content, NewBlob};
 use crate::types::{
-    AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, ShareCode, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, UserPatch, Verification,
-    ViewKey, ViewSnapshot,
+    AppendError, Appended, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
+    SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals, User,
+    UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
@@ -217,6 +220,35 @@ impl Store for MemoryStore {
 
     fn end_share_code(&self, session: SessionId) -> Answer<'_, bool> {
         self.answer(move |state| state.end_share_code(session))
+    }
+
+    fn begin_blob(&self) -> Answer<'_, NewBlob> {
+        self.answer(|_| NewBlob::in_memory())
+    }
+
+    fn put_attachment(&self, attachment: StoredAttachment, content: NewBlob) -> Answer<'_, Option<StoredAttachment>> {
+        Box::pin(async move {
+            let foreign = || StoreError::Unavailable("this content belongs to another store".to_owned());
+            let (hash, content) = content.into_memory().ok_or_else(foreign)?;
+            self.with(move |state| state.put_attachment(StoredAttachment { hash, ..attachment }, content))
+        })
+    }
+
+    fn attachments(&self, session: SessionId, ids: Vec<AttachmentId>) -> Answer<'_, Vec<StoredAttachment>> {
+        self.answer(move |state| {
+            let found = ids.iter().filter_map(|id| state.attachments.get(id));
+            found.filter(|found| found.session == session).cloned().collect()
+        })
+    }
+
+    fn read_blob(&self, hash: BlobHash) -> Answer<'_, Option<Content>> {
+        self.answer(move |state| state.blobs.get(&hash).cloned().map(blobs::whole))
+    }
+
+    fn drop_unposted(&self, until: Timestamp) -> Answer<'_, u64> {
+        self.answer(move |state| {
+            state.drop_attachments(|attachment| attachment.message.is_none() && attachment.created_at <= until)
+        })
     }
 
     fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>> {

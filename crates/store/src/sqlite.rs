@@ -12,9 +12,11 @@
 //! | `read`, `readers` | questions, and the connections that answer them |
 //! | `schema` | tables, versions, settings; how erasing works |
 //! | `blob` | content in pages of its own |
+//! | `attachments` | rows of uploaded files |
 //! | `compact` | giving back the space of deleted sessions |
 //! | `lock` | one server per folder |
 
+mod attachments;
 mod blob;
 mod compact;
 mod lock;
@@ -30,7 +32,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use roundtable_protocol::{EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId};
+use roundtable_protocol::{
+    AttachmentId, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
+};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -38,15 +42,18 @@ use uuid::Uuid;
 use self::lock::FolderLock;
 use self::readers::Readers;
 use self::writer::{Job, Prepared, Tx};
+use crate::blobs::{Blobs, Content, NewBlob};
 use crate::types::{
-    AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, ShareCode, StateSnapshot, StoreError, StoredEvent, TokenHash, Totals, User, UserPatch, Verification,
-    ViewKey, ViewSnapshot,
+    AppendError, Appended, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
+    SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals, User,
+    UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
 /// The database's name in its folder.
 const FILE: &str = "roundtable.db";
+/// The folder of files' content beside it.
+const BLOBS: &str = "blobs";
 /// How long a connection waits for another program that holds the database, such as a backup.
 const BUSY: Duration = Duration::from_secs(2);
 const CLOSED: &str = "the store is closed";
@@ -101,6 +108,7 @@ pub struct SqliteStore {
     /// `None` once closed.
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     readers: Arc<Readers>,
+    blobs: Blobs,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -124,9 +132,13 @@ impl SqliteStore {
         let mut conn = Connection::open(&path)?;
         schema::prepare_writer(&mut conn, options.max_page_count)?;
         compact::compact_if_worth_it(&conn)?;
+        let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
+        let blobs = Blobs::open(folder.join(BLOBS)).map_err(unusable)?;
+        attachments::sweep_at_start(&conn, &blobs)?;
         let (queue, thread) =
             writer::start(conn, lock).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
-        Ok(Self { queue: Mutex::new(Some(queue)), readers: Readers::new(path), thread: Mutex::new(Some(thread)) })
+        let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { queue, readers: Readers::new(path), blobs, thread })
     }
 
     /// Changes [`SqliteOptions::max_page_count`] while the store is open.
@@ -173,6 +185,26 @@ impl SqliteStore {
         Box::pin(self.readers.clone().run(f))
     }
 
+    /// Takes content away that no file refers to any more. What was doomed and could not be taken away is tried again
+    /// with the next erasure, at the next start at the latest.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        for hash in self.ask(attachments::doomed).await? {
+            let _gate = self.blobs.gate.lock().await;
+            if !self.ask(move |conn| attachments::is_used(conn, &hash)).await? {
+                self.blobs.remove(&hash).await?;
+            }
+            self.write(move |tx| attachments::spare(tx, &hash)).await?;
+        }
+        Ok(())
+    }
+
+    /// The same where the caller's answer stands already.
+    async fn sweep_after(&self) {
+        if let Err(error) = self.sweep().await {
+            tracing::warn!(%error, "erased files could not be taken away; it is tried again");
+        }
+    }
+
     fn stop(&self) -> Option<JoinHandle<()>> {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -196,11 +228,17 @@ impl Drop for SqliteStore {
 impl Store for SqliteStore {
     fn append(&self, commit: Commit) -> Answer<'_, Appended, AppendError> {
         Box::pin(async move {
+            let erases = !commit.redactions.is_empty();
             let prepared = Box::new(Prepared::new(commit)?);
             let (reply, answer) = oneshot::channel();
             let sent = self.send(Job::Append(prepared, reply)).await;
             sent.map_err(|_| AppendError::Unavailable(CLOSED.to_owned()))?;
-            answer.await.unwrap_or_else(|_| Err(AppendError::Unknown("the writer has stopped".to_owned())))
+            let answer =
+                answer.await.unwrap_or_else(|_| Err(AppendError::Unknown("the writer has stopped".to_owned())));
+            if erases && answer.is_ok() {
+                self.sweep_after().await;
+            }
+            answer
         })
     }
 
@@ -266,7 +304,11 @@ impl Store for SqliteStore {
     }
 
     fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
-        self.write(move |tx| tables::delete_session(tx, session))
+        Box::pin(async move {
+            let deleted = self.write(move |tx| tables::delete_session(tx, session)).await?;
+            self.sweep_after().await;
+            Ok(deleted)
+        })
     }
 
     fn totals(&self) -> Answer<'_, Totals> {
@@ -327,6 +369,45 @@ impl Store for SqliteStore {
 
     fn end_share_code(&self, session: SessionId) -> Answer<'_, bool> {
         self.write(move |tx| tables::end_share_code(tx, session))
+    }
+
+    fn begin_blob(&self) -> Answer<'_, NewBlob> {
+        Box::pin(self.blobs.begin())
+    }
+
+    fn put_attachment(&self, attachment: StoredAttachment, content: NewBlob) -> Answer<'_, Option<StoredAttachment>> {
+        Box::pin(async move {
+            let sealed = self.blobs.seal(content).await?;
+            let hash = sealed.hash;
+            let kept = {
+                let _gate = self.blobs.gate.lock().await;
+                // Doomed until the row is there: whoever goes away in between leaves nothing that is not found again.
+                self.write(move |tx| attachments::doom(tx, &hash)).await?;
+                self.blobs.name(sealed).await?;
+                let attachment = StoredAttachment { hash, ..attachment };
+                self.write(move |tx| attachments::put(tx, &attachment)).await?
+            };
+            if kept.as_ref().is_none_or(|kept| kept.hash != hash) {
+                self.sweep().await?;
+            }
+            Ok(kept)
+        })
+    }
+
+    fn attachments(&self, session: SessionId, ids: Vec<AttachmentId>) -> Answer<'_, Vec<StoredAttachment>> {
+        self.ask(move |conn| attachments::of(conn, session, &ids))
+    }
+
+    fn read_blob(&self, hash: BlobHash) -> Answer<'_, Option<Content>> {
+        Box::pin(async move { self.blobs.read(&hash).await })
+    }
+
+    fn drop_unposted(&self, until: Timestamp) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let dropped = self.write(move |tx| attachments::drop_unposted(tx, until)).await?;
+            self.sweep().await?;
+            Ok(dropped)
+        })
     }
 
     fn session_by_code(&self, code: String) -> Answer<'_, Option<SessionId>> {

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::BranchId;
-use roundtable_protocol::model::SessionInfo;
+use roundtable_protocol::model::{Attachment, SessionInfo};
 use roundtable_protocol::{
-    Actor, Epoch, EventId, LinkId, ProjectId, Rev, Seq, SessionId, Stream, StreamSet, Timestamp, UserId,
+    Actor, AttachmentId, Epoch, EventId, LinkId, ProjectId, Rev, Seq, SessionId, Stream, StreamSet, Timestamp, UserId,
 };
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ pub struct Commit {
     pub events: Vec<NewEvent>,
     /// Earlier events, or events of this commit, whose text is to be erased.
     pub redactions: Vec<(Stream, Seq)>,
+    /// Uploaded files that this commit posts, each with the message. When a message's text is erased, its files go too.
+    pub attached: Vec<(AttachmentId, EventId)>,
     /// The directory entry, when it has changed.
     pub directory: Option<Box<SessionInfo>>,
     /// Who is a participant now and with which role, for those whose membership has changed; `None`: not any more.
@@ -265,6 +267,28 @@ pub struct UserPatch {
     pub display_name: Option<String>,
     /// The hue from now on, 0 to 11.
     pub colour: Option<u8>,
+}
+
+/// The SHA-256 of a file's content, which is its name in the store.
+pub type BlobHash = [u8; 32];
+
+/// An uploaded file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAttachment {
+    /// The session.
+    pub session: SessionId,
+    /// Who uploaded it.
+    pub uploader: UserId,
+    /// For which stream.
+    pub stream: Stream,
+    /// Its content.
+    pub hash: BlobHash,
+    /// What people see of it.
+    pub attachment: Attachment,
+    /// When it came.
+    pub created_at: Timestamp,
+    /// The message that it was posted with.
+    pub message: Option<EventId>,
 }
 
 /// What there is of a session's share code.

@@ -157,6 +157,43 @@ export interface paths {
         patch: operations["patch_sessions_session_id"];
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Uploads a file, to be posted with `message.post` to the same stream within 24 hours.
+         * @description The body is the file itself. What it is is told from its content; the content type of the request counts for nothing.
+         */
+        post: operations["post_sessions_session_id_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/attachments/{attachment_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a file. Pictures come to be shown, everything else to be saved. */
+        get: operations["get_sessions_session_id_attachments_attachment_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/code": {
         parameters: {
             query?: never;
@@ -547,6 +584,35 @@ export interface components {
             /** @description What could be connected; empty for callers who may not connect. */
             found: components["schemas"]["FoundBody"][];
         };
+        /** @description A file that was posted with a message. */
+        Attachment: {
+            /**
+             * Format: int32
+             * @description How high a picture is, as it is shown. Unit: pixels.
+             */
+            height?: number | null;
+            /** @description The file. */
+            id: components["schemas"]["AttachmentId"];
+            /** @description What it is, told from its content: `image/png`, `text/plain` ... `application/octet-stream` when unknown. */
+            media_type: string;
+            /** @description Its name, cleaned: no folders, nothing hidden; at most 200 characters. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How large it is. Unit: bytes.
+             */
+            size_bytes: number;
+            /**
+             * Format: int32
+             * @description How wide a picture is, as it is shown. Unit: pixels.
+             */
+            width?: number | null;
+        };
+        /**
+         * Format: uuid
+         * @description A file that somebody has uploaded into a session.
+         */
+        AttachmentId: string;
         /**
          * Format: uuid
          * @description A named line of the conversation.
@@ -589,7 +655,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1337,16 +1403,20 @@ export interface components {
         MessagePost: {
             /** @description True: asks the assistant. False: for the people. Absent: the session's settings decide. */
             ask?: boolean | null;
+            /** @description Files that the author has uploaded for this stream and not posted yet; at most 10. */
+            attachments?: components["schemas"]["AttachmentId"][];
             /** @description Whom it names, besides those that `@name` in the text names. */
             mentions?: components["schemas"]["ParticipantId"][];
             reply_to?: components["schemas"]["MessageId"] | null;
-            /** @description What is said; Markdown; 1 byte to 64 KiB. */
+            /** @description What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments. */
             text: string;
         };
         /** @description Data of `message.posted`. The message's id is the event's id. */
         MessagePosted: {
             /** @description Whether it asks the assistant. */
             ask?: boolean;
+            /** @description Files that came with it; none once erased. */
+            attachments?: components["schemas"]["Attachment"][];
             /** @description Whom it names. */
             mentions?: components["schemas"]["ParticipantId"][];
             /** @description Whether the text has been erased. */
@@ -1384,6 +1454,8 @@ export interface components {
              * @description When.
              */
             at: string;
+            /** @description Files that came with it; absent when there are none. */
+            attachments?: components["schemas"]["Attachment"][];
             /** @description Who said it. */
             author: components["schemas"]["Actor"];
             /** @description Whether it is marked as a decision. */
@@ -1470,13 +1542,15 @@ export interface components {
         NewMessage: {
             /** @description True: asks the assistant. False: for the people. Absent: the session's settings decide. */
             ask?: boolean | null;
+            /** @description Files that were uploaded for this stream and not posted yet; at most 10. */
+            attachments?: components["schemas"]["AttachmentId"][];
             /** @description Whom it names, besides those that `@name` in the text names. */
             mentions?: components["schemas"]["ParticipantId"][];
             reply_to?: components["schemas"]["MessageId"] | null;
             seen?: components["schemas"]["Seq"] | null;
             stream?: components["schemas"]["Stream"] | null;
-            /** @description What is said; Markdown; 1 byte to 64 KiB. */
-            text: string;
+            /** @description What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments. */
+            text?: string;
         };
         /** @description What a new session is made of; everything may be left out. */
         NewSession: {
@@ -3123,6 +3197,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_attachments: {
+        parameters: {
+            query?: {
+                /** @description The file's name; folders, control and direction characters are taken out of it. */
+                name?: string;
+                /** @description The stream that it will be posted to; `main` when absent. */
+                stream?: components["schemas"]["Stream"];
+            };
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        /** @description The file, at most 25 MiB */
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description The file */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attachment"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_attachments_attachment_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                attachment_id: components["schemas"]["AttachmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

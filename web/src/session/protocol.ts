@@ -72,6 +72,15 @@ export interface Participant {
   joined_at: Timestamp;
 }
 
+export interface Attachment {
+  id: Id;
+  name: string;
+  media_type: string;
+  size_bytes: number;
+  width?: number | null;
+  height?: number | null;
+}
+
 export interface Turn {
   id: Id;
   message: Id;
@@ -157,7 +166,14 @@ export interface EventData {
   'participant.removed': { participant: Id; reason?: string | null };
   'participant.role_changed': { participant: Id; role: Role };
   'participant.profile_changed': { participant: Id; display_name: string; colour: number };
-  'message.posted': { text: string; reply_to?: Id | null; mentions?: Id[]; ask?: boolean; redacted?: boolean };
+  'message.posted': {
+    text: string;
+    reply_to?: Id | null;
+    mentions?: Id[];
+    ask?: boolean;
+    redacted?: boolean;
+    attachments?: Attachment[];
+  };
   'message.edited': { message: Id; text: string; redacted?: boolean };
   'message.redacted': { message: Id; reason?: string | null };
   'decision.recorded': { message: Id };
@@ -241,7 +257,7 @@ export interface CommandData {
   'participant.leave': Record<string, never>;
   'participant.remove': { participant: Id; reason?: string };
   'participant.change_role': { participant: Id; role: Role };
-  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean };
+  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[] };
   'message.edit': { message: Id; text: string };
   'message.redact': { message: Id; reason?: string };
   'decision.record': { message: Id };
@@ -307,6 +323,8 @@ export interface MessageView {
   redacted: boolean;
   decision: boolean;
   answer: AnswerView | null;
+  /** Files that came with it; absent when there are none. */
+  attachments?: Attachment[];
 }
 
 export type AnswerState = 'streaming' | 'completed' | 'stopped' | 'failed' | 'lost';

@@ -89,15 +89,16 @@ export function fold(view: View, event: SessionEvent): View {
       return withParticipant(moved, participant, { display_name, colour });
     }
     case 'message.posted': {
-      const { text, reply_to = null, mentions = [], ask = false, redacted = false } = event.data;
-      return pushed(moved, stream, { ...newMessage(event.id, event), text, reply_to, mentions, ask, redacted });
+      const { text, reply_to = null, mentions = [], ask = false, redacted = false, attachments = [] } = event.data;
+      const message = { ...newMessage(event.id, event), text, reply_to, mentions, ask, redacted };
+      return pushed(moved, stream, attachments.length > 0 ? { ...message, attachments } : message);
     }
     case 'message.edited': {
       const { message, text } = event.data;
       return withMessage(moved, stream, message, (m) => ({ ...m, text: m.redacted ? m.text : text, edited: true }));
     }
     case 'message.redacted':
-      return withMessage(moved, stream, event.data.message, (m) => ({ ...m, text: '', redacted: true }));
+      return withMessage(moved, stream, event.data.message, erased);
     case 'decision.recorded':
       return withMessage(moved, stream, event.data.message, (m) => ({ ...m, decision: true }));
     case 'decision.withdrawn':
@@ -254,6 +255,11 @@ function newMessage(id: Id, event: { seq: number; actor: string; at: string }): 
     decision: false,
     answer: null,
   };
+}
+
+function erased(message: MessageView): MessageView {
+  const { attachments: _, ...rest } = message;
+  return { ...rest, text: '', redacted: true };
 }
 
 function withSession(view: View, change: Partial<SessionView>): View {

@@ -18,6 +18,7 @@ fn entry(n: u128, author: u128, text: &str) -> TranscriptEntry {
         trusted: true,
         at: Timestamp::UNIX_EPOCH,
         text: MainText::from_stream(Stream::Main, text).expect("main"),
+        attachments: Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ pub fn input(text: &str) -> TurnInput {
             trusted: true,
             at: Timestamp::UNIX_EPOCH,
             text: MainText::from_stream(Stream::Main, text).expect("main"),
+            attachments: Vec::new(),
         }],
     }
 }

@@ -6,7 +6,7 @@
 //! Built to stay small: a message without edits takes 40 bytes and an index entry. Messages lie in shared pages of 256,
 //! so that cloning a session copies no page until one of the two writes to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use roundtable_protocol::command::{
@@ -18,13 +18,14 @@ use roundtable_protocol::event::{
 };
 use roundtable_protocol::frame::PAGE_MESSAGES;
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{EventId, MessageId, ParticipantId, Seq, Stream};
+use roundtable_protocol::ids::{AttachmentId, EventId, MessageId, ParticipantId, Seq, Stream};
+use roundtable_protocol::model::Attachment;
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::By;
 use super::{lifecycle, text, turns};
-use crate::context::{Decision, Rejection};
+use crate::context::{Caller, Decision, Rejection, Upload};
 
 /// What is known about a message without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct MessageRef {
     pub event: EventId,
     /// Who asked, when it is an answer.
     pub answer_to: Option<ParticipantId>,
+    /// Whether files came with it.
+    pub has_attachments: bool,
 }
 
 /// Where a page of 256 messages begins, and when any of them last changed.
@@ -63,6 +66,9 @@ pub(super) struct Messages {
     author_index: HashMap<Actor, u32>,
     #[serde(skip)]
     places: HashMap<MessageId, Place>,
+    /// Files that have been posted: none is posted twice.
+    #[serde(skip)]
+    attached: HashSet<AttachmentId>,
 }
 
 /// The messages of one stream.
@@ -94,6 +100,9 @@ struct More {
     /// When it is an answer: the event that began it and who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     answer: Option<(EventId, ParticipantId)>,
+    /// Files that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<AttachmentId>,
 }
 
 impl Entry {
@@ -107,6 +116,20 @@ impl Entry {
 
     fn answer(&self) -> Option<(EventId, ParticipantId)> {
         self.4.as_ref().and_then(|more| more.answer)
+    }
+
+    fn attachments(&self) -> &[AttachmentId] {
+        self.4.as_ref().map_or(&[], |more| &more.attachments)
+    }
+
+    /// Forgets the files; what is left is as if there had been none.
+    fn drop_attachments(&mut self) -> Vec<AttachmentId> {
+        let Some(more) = &mut self.4 else { return Vec::new() };
+        let dropped = std::mem::take(&mut more.attachments);
+        if **more == More::default() {
+            self.4 = None;
+        }
+        dropped
     }
 
     fn add_text(&mut self, seq: Seq) {
@@ -141,6 +164,7 @@ impl Messages {
             decision: entry.is(DECISION),
             event: entry.answer().map_or(EventId(id.0), |(event, _)| event),
             answer_to: entry.answer().map(|(_, requester)| requester),
+            has_attachments: !entry.attachments().is_empty(),
         })
     }
 
@@ -167,6 +191,11 @@ impl Messages {
         let author = event.header.actor;
         if let Some(entry) = self.push(MessageId(event.header.id.0), event, author) {
             entry.set(REDACTED, data.redacted);
+            if !data.attachments.is_empty() {
+                let ids: Vec<AttachmentId> = data.attachments.iter().map(|a| a.id).collect();
+                entry.4.get_or_insert_default().attachments.clone_from(&ids);
+                self.attached.extend(ids);
+            }
         }
     }
 
@@ -180,7 +209,14 @@ impl Messages {
     }
 
     pub fn apply_redacted(&mut self, event: &Event, data: &MessageRedacted) {
-        self.change(event, data.message, |entry| entry.set(REDACTED, true));
+        let mut dropped = Vec::new();
+        self.change(event, data.message, |entry| {
+            entry.set(REDACTED, true);
+            dropped = entry.drop_attachments();
+        });
+        dropped.iter().for_each(|id| {
+            self.attached.remove(id);
+        });
     }
 
     pub fn apply_decision(&mut self, event: &Event, message: MessageId, on: bool) {
@@ -247,6 +283,7 @@ impl Messages {
     pub fn index(&mut self) -> bool {
         self.author_index = self.authors.iter().zip(0..).map(|(author, i)| (*author, i)).collect();
         self.places.clear();
+        self.attached.clear();
         for stream in Stream::ALL {
             let line = &self.lines[stream as usize];
             let full = |(i, page): (usize, &Arc<Vec<Entry>>)| {
@@ -263,6 +300,7 @@ impl Messages {
                     return false;
                 }
                 self.places.insert(entry.0, Place { stream, n });
+                self.attached.extend(entry.attachments());
             }
         }
         true
@@ -282,7 +320,8 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
     if !matches!(stream, Stream::Main | Stream::Side) {
         return Err(Rejection::field("/stream", Code::NotAvailable, "messages go to main or side"));
     }
-    text::message("/text", &data.text)?;
+    let attachments = attachments(by, data)?;
+    text::message("/text", &data.text, !attachments.is_empty())?;
     let parent = data.reply_to.map(|id| parent(by, stream, id)).transpose()?;
     let mentions = mentions(by, data)?;
     let assistant = turns::who_answers(by, data, &mentions, parent.as_ref())?;
@@ -295,6 +334,7 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
         mentions,
         ask: assistant.is_some(),
         redacted: false,
+        attachments,
     };
     let id = draft.push(stream, causes, posted);
     if let Some(assistant) = assistant {
@@ -319,7 +359,7 @@ pub(super) fn edit(by: &By<'_>, id: MessageId, new: &str) -> Result<Decision, Re
     if message.redacted {
         return Err(Code::MessageIsRedacted.into());
     }
-    text::message("/text", new)?;
+    text::message("/text", new, message.has_attachments)?;
     let mut draft = by.draft();
     let edited = MessageEdited { message: id, text: new.to_owned(), redacted: false };
     draft.push(message.stream, vec![message.event], edited);
@@ -383,6 +423,29 @@ pub(super) fn decide_withdraw(by: &By<'_>, data: &DecisionWithdraw) -> Result<De
 fn parent(by: &By<'_>, stream: Stream, id: MessageId) -> Result<MessageRef, Rejection> {
     let elsewhere = || Rejection::field("/reply_to", Code::NoSuchMessage, "there is no such message in this stream");
     by.message("/reply_to", id).ok().filter(|m| m.stream == stream).ok_or_else(elsewhere)
+}
+
+/// Returns the files that come with a message: uploaded by the author for this stream, and posted once.
+fn attachments(by: &By<'_>, data: &MessagePost) -> Result<Vec<Attachment>, Rejection> {
+    if data.attachments.len() > text::MAX_ATTACHMENTS {
+        let detail = format!("at most {} attachments", text::MAX_ATTACHMENTS);
+        return Err(Rejection::field("/attachments", Code::InvalidField, detail));
+    }
+    let mut all: Vec<Attachment> = Vec::with_capacity(data.attachments.len());
+    for id in &data.attachments {
+        let own = |u: &&Upload| {
+            u.attachment.id == *id && Caller::User(u.uploader) == by.cx.caller && u.stream == by.envelope.stream
+        };
+        let found = by.cx.uploads.iter().find(own).filter(|_| !by.session.messages.attached.contains(id));
+        let Some(upload) = found else {
+            let detail = format!("no file of yours waits under {id} for this stream");
+            return Err(Rejection::field("/attachments", Code::AttachmentNotFound, detail));
+        };
+        if all.iter().all(|other| other.id != *id) {
+            all.push(upload.attachment.clone());
+        }
+    }
+    Ok(all)
 }
 
 /// Returns whom a message names: those whose ids are given, then those whom `@name` in the text names.

@@ -59,7 +59,7 @@ impl Room {
             turns: Vec::new(),
         };
         let grant = Grant::nothing(0, 0);
-        let cx = Context { now, caller: Caller::System, grant: &grant, present: &[] };
+        let cx = Context { now, caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
         let decision = Session::create(&cx, room.key(), &founding).expect("a session that can be founded");
         room.take(decision);
         room
@@ -112,7 +112,7 @@ impl Room {
         let caller = if who == "server" { Caller::System } else { Caller::User(user(who)) };
         let key = self.key();
         let present = self.present.clone();
-        let cx = Context { now: self.now, caller, grant, present: &present };
+        let cx = Context { now: self.now, caller, grant, present: &present, uploads: &[] };
         let envelope = Envelope { key, stream, seen: Some(Seq(999)), retry: false, command };
         let decision = self.session.decide(&cx, &envelope)?;
         let first = decision.events.first().expect("a decision has an event");
@@ -167,7 +167,7 @@ impl Room {
         self.now = self.now.checked_add(Duration::from_secs(seconds)).expect("a time");
         let key = self.key();
         let grant = self.grant("server");
-        let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present: &[] };
+        let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
         let decision = self.session.on_time(&cx, key);
         let events = self.take(decision);
         if events.is_empty() { "  .".to_owned() } else { self.tell(&events) }

@@ -30,6 +30,8 @@ pub(super) const MAX_TAG: usize = 40;
 pub(super) const MAX_REASON: usize = 500;
 /// Longest title that a message gives. Unit: characters.
 const MADE_TITLE: usize = 60;
+/// How many files may come with one message.
+pub(super) const MAX_ATTACHMENTS: usize = 10;
 /// How many participants one message may name.
 pub(super) const MAX_MENTIONS: usize = 50;
 /// How many `@` of a text are looked at; bounds the work that a hostile text can cause.
@@ -37,13 +39,13 @@ const MAX_AT_SIGNS: usize = 200;
 /// How many hues there are.
 const COLOURS: u64 = 12;
 
-/// Checks a message's text.
-pub(super) fn message(pointer: &'static str, text: &str) -> Result<(), Rejection> {
+/// Checks a message's text; beside files it may say nothing.
+pub(super) fn message(pointer: &'static str, text: &str, may_be_empty: bool) -> Result<(), Rejection> {
     if text.len() > MAX_MESSAGE_BYTES {
         let detail = format!("the text has {} bytes, at most {MAX_MESSAGE_BYTES} fit", text.len());
         return Err(Rejection::field(pointer, Code::MessageTooLong, detail));
     }
-    if text.trim().is_empty() {
+    if !may_be_empty && text.trim().is_empty() {
         return Err(Rejection::field(pointer, Code::TextEmpty, "write something"));
     }
     Ok(())

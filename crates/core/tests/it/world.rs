@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH};
-use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session};
+use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session, Upload};
 use roundtable_protocol::command::{self as c, Command, Envelope};
 use roundtable_protocol::event::{Event, EventBody};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
-    DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
-    TurnId, UserId, uuid_v7,
+    AttachmentId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream,
+    StreamSet, Timestamp, TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{
-    EndReason, Membership, ParticipantKind, Respond, SessionKind, SessionState, Settings, SettingsPatch, Turn,
-    TurnState, Usage, Visibility,
+    Attachment, EndReason, Membership, ParticipantKind, Respond, SessionKind, SessionState, Settings, SettingsPatch,
+    Turn, TurnState, Usage, Visibility,
 };
 use roundtable_protocol::problem::Code;
 use roundtable_protocol::view::{MessageView, View};
@@ -112,7 +112,7 @@ impl World {
             grants: BTreeMap::new(),
         };
         let key = world.key();
-        let cx = Context { now, caller: Caller::System, grant: &Grant::nothing(0, 0), present: &[] };
+        let cx = Context { now, caller: Caller::System, grant: &Grant::nothing(0, 0), present: &[], uploads: &[] };
         let decision = Session::create(&cx, key, &founding).expect("founding is fine");
         world.take(key, decision);
         // Half of the people are in from the start, one of each lower role.
@@ -130,7 +130,13 @@ impl World {
             // Clocks jump back, too.
             let now = if t.b < 200 { self.now.checked_add(by) } else { self.now.checked_sub(by) };
             self.now = now.expect("a time");
-            let cx = Context { now: self.now, caller: Caller::System, grant: &Grant::nothing(0, 0), present: &[] };
+            let cx = Context {
+                now: self.now,
+                caller: Caller::System,
+                grant: &Grant::nothing(0, 0),
+                present: &[],
+                uploads: &[],
+            };
             let due = self.session.next_deadline().is_some_and(|at| at <= self.now);
             let decision = self.session.on_time(&cx, key);
             assert_eq!(due, !decision.events.is_empty(), "something is due exactly when the deadline says so");
@@ -142,7 +148,7 @@ impl World {
         let grant = self.grant(t);
         let present = self.present(t.b);
         let caller = if t.who == SERVER { Caller::System } else { Caller::User(user(t.who)) };
-        let cx = Context { now: self.now, caller, grant: &grant, present: &present };
+        let cx = Context { now: self.now, caller, grant: &grant, present: &present, uploads: &uploads() };
         let stream = match t.b % 8 {
             0..=4 => Stream::Main,
             5 | 6 => Stream::Side,
@@ -396,6 +402,7 @@ impl World {
                 reply_to: t.a.is_multiple_of(3).then_some(message),
                 mentions: if t.a.is_multiple_of(7) { vec![participant] } else { vec![] },
                 ask: [None, Some(true), Some(false)][usize::from(t.a) % 3],
+                attachments: if t.b.is_multiple_of(5) { vec![upload_id(t.a % 8)] } else { vec![] },
             }),
             10 => Command::MessageEdit(c::MessageEdit { message, text }),
             11 => Command::MessageRedact(c::MessageRedact { message, reason: None }),
@@ -476,6 +483,27 @@ fn settings(t: &Try) -> SettingsPatch {
         max_participants: (t.a < 32).then_some(Some(u32::from(t.b % 8))),
         ..SettingsPatch::default()
     }
+}
+
+fn upload_id(n: u8) -> AttachmentId {
+    AttachmentId(Uuid::from_u128(9_000 + u128::from(n)))
+}
+
+/// Files that wait: two of each of the first two people, one for each of the first two streams.
+fn uploads() -> Vec<Upload> {
+    let upload = |n: u8| Upload {
+        uploader: user(n / 4),
+        stream: Stream::ALL[usize::from(n % 2)],
+        attachment: Attachment {
+            id: upload_id(n),
+            name: format!("file {n}"),
+            media_type: "text/plain".to_owned(),
+            size_bytes: 1,
+            width: None,
+            height: None,
+        },
+    };
+    (0..8).map(upload).collect()
 }
 
 pub fn user(n: u8) -> UserId {

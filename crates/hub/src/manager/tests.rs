@@ -72,6 +72,7 @@ async fn plant_due(manager: &SessionManager, session: SessionId, kind: &str, bod
         birth: None,
         events: vec![event],
         redactions: Vec::new(),
+        attached: Vec::new(),
         directory: None,
         members: Vec::new(),
         wake_at,

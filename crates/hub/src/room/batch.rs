@@ -4,12 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use roundtable_access::Subject;
-use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session};
+use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session, Upload};
 use roundtable_protocol::command::{Envelope, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
 use roundtable_protocol::{
-    Code, Command, Event, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream, Timestamp, UserId,
+    AttachmentId, Code, Command, Event, EventId, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream, Timestamp,
+    UserId,
 };
 use roundtable_store::{Commit, NewEvent};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,10 @@ use crate::fanout::OutEvent;
 
 /// How many accepted keys a room remembers, so that a repeated one is answered without the store.
 const RECENT_KEYS: usize = 4_096;
+/// How many files of one message are looked up: one more than it may have.
+const MAX_LOOKED_UP: usize = 11;
+/// How long an upload can be posted: a little less than it is kept, so that none is thrown away while it is posted.
+const UPLOAD_USABLE: std::time::Duration = std::time::Duration::from_secs(crate::uploads::KEPT.as_secs() - 600);
 /// How often a batch is decided again before its commands are refused.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -152,7 +157,10 @@ impl Room {
         for queued in taken {
             let outcome = match self.known(&queued, &accepted).await {
                 Some(outcome) => outcome,
-                None => self.decide(&queued, &mut batch),
+                None => match self.uploads(&queued.envelope.command).await {
+                    Ok(uploads) => self.decide(&queued, &uploads, &mut batch),
+                    Err(problem) => Outcome::Refused(problem),
+                },
             };
             if let Outcome::Done(receipt) = &outcome
                 && !receipt.duplicate
@@ -224,12 +232,30 @@ impl Room {
         })
     }
 
+    /// Looks up the files that a command names. The one place where ids of files become what is recorded of them, for
+    /// commands from wherever they come; those without files wait for nothing here.
+    async fn uploads(&mut self, command: &Command) -> Result<Vec<Upload>, Problem> {
+        let Command::MessagePost(post) = command else { return Ok(Vec::new()) };
+        if post.attachments.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Core refuses more than ten; they need no looking up.
+        let ids = post.attachments.iter().take(MAX_LOOKED_UP).copied().collect();
+        let stored = self.shared.store.attachments(self.id, ids).await.map_err(|error| {
+            tracing::warn!(session.id = %self.id, %error, "uploaded files could not be looked up");
+            Problem::new(Code::Unavailable).retry_after_ms(1_000)
+        })?;
+        let oldest = self.shared.now() - UPLOAD_USABLE;
+        let usable = stored.into_iter().filter(|s| s.message.is_none() && s.created_at > oldest);
+        Ok(usable.map(|s| Upload { uploader: s.uploader, stream: s.stream, attachment: s.attachment }).collect())
+    }
+
     /// Decides a command on pending; its events are applied there.
-    fn decide(&mut self, queued: &Queued, batch: &mut Batch) -> Outcome {
+    fn decide(&mut self, queued: &Queued, uploads: &[Upload], batch: &mut Batch) -> Outcome {
         if let Some(code) = self.refuses(queued) {
             return Outcome::Refused(Problem::new(code).retry_after_ms(1_000));
         }
-        match self.decide_on_pending(queued, batch) {
+        match self.decide_on_pending(queued, uploads, batch) {
             Ok(decision) => match self.check_choice(&queued.envelope.command) {
                 Ok(()) => self.accept(queued, decision, batch),
                 Err(problem) => Outcome::Refused(problem),
@@ -276,7 +302,8 @@ impl Room {
     /// Decides what the session's own deadlines ask for. Derived from the state, so a failed append forgets nothing.
     fn decide_due(&mut self, batch: &mut Batch) {
         let grant = self.grants.of(&self.pending, Caller::System, Subject::Rule);
-        let cx = Context { now: batch.now, caller: Caller::System, grant: &grant, present: &batch.present };
+        let cx =
+            Context { now: batch.now, caller: Caller::System, grant: &grant, present: &batch.present, uploads: &[] };
         let key = clock::new_key();
         let decision = self.pending.on_time(&cx, key);
         for event in decision.events {
@@ -286,13 +313,13 @@ impl Room {
         batch.redactions.extend(decision.redactions);
     }
 
-    fn decide_on_pending(&mut self, queued: &Queued, batch: &Batch) -> Result<Decision, Rejection> {
+    fn decide_on_pending(&mut self, queued: &Queued, uploads: &[Upload], batch: &Batch) -> Result<Decision, Rejection> {
         let mut grant = match queued.caller {
             Caller::User(user) => self.grants.at_hand(&self.pending, user),
             Caller::System => self.grants.of(&self.pending, Caller::System, queued.subject),
         };
         loop {
-            let cx = Context { now: batch.now, caller: queued.caller, grant: &grant, present: &batch.present };
+            let cx = Context { now: batch.now, caller: queued.caller, grant: &grant, present: &batch.present, uploads };
             match (self.pending.decide(&cx, &queued.envelope), queued.caller) {
                 (Err(r), Caller::User(user)) if r.code == Code::StaleGrant => {
                     let fresh = self.grants.authorize(&self.pending, user);
@@ -341,6 +368,7 @@ impl Room {
             birth: None,
             events: batch.events.iter().map(Prepared::to_new).collect(),
             redactions: batch.redactions.clone(),
+            attached: batch.events.iter().flat_map(|e| attached(&e.event)).collect(),
             directory: batch.events.iter().any(changed).then(|| Box::new(self.pending.info())),
             members: batch.events.iter().filter_map(|e| member(&e.event.body, &self.pending)).collect(),
             wake_at: self.pending.wake_at(at),
@@ -374,6 +402,7 @@ pub(crate) fn birth(
         members: events.iter().filter_map(|e| member(&e.event.body, session)).collect(),
         events: events.iter().map(Prepared::to_new).collect(),
         redactions: Vec::new(),
+        attached: Vec::new(),
         directory: Some(Box::new(session.info())),
         wake_at: session.wake_at(at),
         at,
@@ -396,6 +425,13 @@ fn changes_directory(body: &EventBody) -> bool {
             | EventBody::ParticipantLeft(_)
             | EventBody::ParticipantRemoved(_)
     )
+}
+
+/// Returns the files that this event posts.
+fn attached(event: &Event) -> impl Iterator<Item = (AttachmentId, EventId)> {
+    let id = event.header.id;
+    let posted = if let EventBody::MessagePosted(data) = &event.body { &data.attachments[..] } else { &[] };
+    posted.iter().map(move |attachment| (attachment.id, id))
 }
 
 /// Returns whose membership this event has changed, and the role that person has now.

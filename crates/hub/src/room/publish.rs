@@ -16,6 +16,7 @@ use crate::fanout::OutEvent;
 use crate::frame::Frame;
 use crate::rooms::{Online, OnlinePerson};
 use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
+use crate::uploads::{self, TranscriptAttachment};
 
 impl Room {
     /// Tells everybody what was committed: those who have lost a right learn that first and get nothing more.
@@ -155,11 +156,17 @@ impl Room {
             handle,
         };
         let (views, drivers, question) = (Arc::clone(&self.views), self.shared.drivers.clone(), running.message);
-        let session = self.id;
+        let (session, store) = (self.id, Arc::clone(&self.shared.store));
         tokio::spawn(async move {
             let mut work = work;
-            match views.view(StreamSet::EMPTY.with(Stream::Main)).await {
-                Ok(view) => work.transcript = transcript(&view, &work.people, question),
+            let said = async {
+                let view = views.view(StreamSet::EMPTY.with(Stream::Main)).await?;
+                let mut said = transcript(&view, &work.people, question);
+                uploads::read_texts(&*store, session, &mut said).await?;
+                Ok::<_, roundtable_store::StoreError>(said)
+            };
+            match said.await {
+                Ok(said) => work.transcript = said,
                 Err(error) => {
                     tracing::error!(session.id = %session, %error, "the conversation could not be read for a turn");
                     let detail = "The conversation could not be read. Ask again.";
@@ -236,12 +243,17 @@ fn transcript(
     let messages = view.streams.get(&Stream::Main).map_or(&[][..], |s| &s.messages);
     messages
         .iter()
-        .filter(|m| !m.redacted && !m.text.is_empty())
+        .filter(|m| !m.redacted && (!m.text.is_empty() || !m.attachments.is_empty()))
         .map(|m| TranscriptMessage {
             id: m.id,
             author: m.author.participant().and_then(|id| people.iter().find(|p| p.id == id)).cloned(),
             at: m.at,
             text: m.text.clone(),
+            attachments: m
+                .attachments
+                .iter()
+                .map(|a| TranscriptAttachment { attachment: a.clone(), text: None })
+                .collect(),
             answer: m.answer.is_some(),
             asks: m.id == question,
         })

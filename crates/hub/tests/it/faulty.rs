@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use roundtable_protocol::{EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId};
+use roundtable_protocol::{
+    AttachmentId, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
+};
 use roundtable_store::{
-    Answer, AppendError, Appended, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, MemoryStore, OutboxRow,
-    PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoreError, StoredEvent, TokenHash, Totals, User,
-    UserPatch, Verification, ViewKey, ViewSnapshot,
+    Answer, AppendError, Appended, BlobHash, Commit, Content, DirectoryEntry, DocumentUpdate, Found, Link, Login,
+    MemoryStore, NewBlob, OutboxRow, PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoreError,
+    StoredAttachment, StoredEvent, TokenHash, Totals, User, UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use tokio::sync::watch;
 
@@ -182,6 +184,11 @@ impl Store for Faulty {
         share_code(session: SessionId) -> ShareCode;
         put_share_code(session: SessionId, code: String, replace: bool) -> bool;
         end_share_code(session: SessionId) -> bool;
+        begin_blob() -> NewBlob;
+        put_attachment(attachment: StoredAttachment, content: NewBlob) -> Option<StoredAttachment>;
+        attachments(session: SessionId, ids: Vec<AttachmentId>) -> Vec<StoredAttachment>;
+        read_blob(hash: BlobHash) -> Option<Content>;
+        drop_unposted(until: Timestamp) -> u64;
         session_by_code(code: String) -> Option<SessionId>;
         rights_epoch(project: ProjectId) -> u64;
         raise_rights_epoch(project: ProjectId) -> u64;

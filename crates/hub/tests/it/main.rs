@@ -8,6 +8,7 @@ mod life;
 mod rights;
 mod support;
 mod turns;
+mod uploads;
 
 /// The allocator of the server's binary, so that what is measured here holds there.
 #[global_allocator]

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::grant::Role;
 use crate::ids::{BranchId, Epoch, LinkId, MessageId, ParticipantId, ProjectId, Timestamp, TurnId, UserId};
-use crate::model::{EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
+use crate::model::{Attachment, EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
 
 /// Data of `session.created`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -159,6 +159,9 @@ pub struct MessagePosted {
     /// Whether the text has been erased.
     #[serde(default, skip_serializing_if = "is_false")]
     pub redacted: bool,
+    /// Files that came with it; none once erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// Data of `message.edited`.

@@ -18,7 +18,15 @@ fn event(body: EventBody) -> Event {
 }
 
 fn posted(text: &str) -> EventBody {
-    MessagePosted { text: text.into(), reply_to: None, mentions: vec![], ask: true, redacted: false }.into()
+    MessagePosted {
+        text: text.into(),
+        reply_to: None,
+        mentions: vec![],
+        ask: true,
+        redacted: false,
+        attachments: vec![],
+    }
+    .into()
 }
 
 #[test]
@@ -48,6 +56,27 @@ fn a_redacted_body_keeps_its_shape_and_loses_its_text() {
         panic!("another kind");
     };
     assert!(data.redacted && data.ask && data.text.is_empty());
+}
+
+#[test]
+fn the_names_of_files_are_erased_with_the_text() {
+    let attachment = crate::model::Attachment {
+        id: crate::ids::AttachmentId::NIL,
+        name: "canary.png".to_owned(),
+        media_type: "image/png".to_owned(),
+        size_bytes: 7,
+        width: Some(1),
+        height: None,
+    };
+    let EventBody::MessagePosted(mut data) = posted("text") else { panic!("another kind") };
+    data.attachments.push(attachment);
+    let body = redacted_body(&EventBody::from(data).to_json());
+    let EventBody::MessagePosted(data) =
+        EventBody::parse("message.posted", std::str::from_utf8(&body).expect("utf-8")).expect("still reads")
+    else {
+        panic!("another kind");
+    };
+    assert!(data.redacted && data.attachments.is_empty() && !String::from_utf8_lossy(&body).contains("canary"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use roundtable_protocol::command::{Envelope, MessageEdit, MessagePost, MessageRedact};
-use roundtable_protocol::{Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
+use roundtable_protocol::{AttachmentId, Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,7 +21,8 @@ use crate::ws::parse;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
-    /// What is said; Markdown; 1 byte to 64 KiB.
+    /// What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments.
+    #[serde(default)]
     text: String,
     /// `main`, which the assistant sees, or `side`. `main` when absent.
     stream: Option<Stream>,
@@ -32,6 +33,9 @@ pub struct NewMessage {
     mentions: Vec<ParticipantId>,
     /// True: asks the assistant. False: for the people. Absent: the session's settings decide.
     ask: Option<bool>,
+    /// Files that were uploaded for this stream and not posted yet; at most 10.
+    #[serde(default)]
+    attachments: Vec<AttachmentId>,
     /// The last seq of the stream that the author had seen.
     seen: Option<Seq>,
 }
@@ -71,8 +75,8 @@ pub async fn post(
     key: Key,
     Json(body): Json<NewMessage>,
 ) -> Result<Response, ApiError> {
-    let NewMessage { text, stream, reply_to, mentions, ask, seen } = body;
-    let command = Command::MessagePost(MessagePost { text, reply_to, mentions, ask });
+    let NewMessage { text, stream, reply_to, mentions, ask, attachments, seen } = body;
+    let command = Command::MessagePost(MessagePost { text, reply_to, mentions, ask, attachments });
     let stream = stream.unwrap_or(Stream::Main);
     let envelope = Envelope { key: key.id, stream, seen, retry: key.sent, command };
     let receipt = app.manager.command(session, known.user.id, envelope).await?;

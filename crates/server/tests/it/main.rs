@@ -2,6 +2,7 @@
 
 mod access;
 mod assistants;
+mod attachments;
 mod bad_days;
 mod codes;
 mod command_line;

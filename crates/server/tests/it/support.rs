@@ -34,6 +34,17 @@ pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
+/// Waits until something is so.
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let mut often = tokio::time::interval(Duration::from_millis(5));
+    soon(what, async {
+        while !is_so() {
+            often.tick().await;
+        }
+    })
+    .await;
+}
+
 /// A server that ends when dropped.
 pub struct TestServer {
     pub server: Server,

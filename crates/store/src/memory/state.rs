@@ -7,16 +7,16 @@ use roundtable_protocol::event::redacted_body;
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::model::SessionInfo;
 use roundtable_protocol::{
-    Epoch, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
+    AttachmentId, Epoch, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
 };
 use uuid::Uuid;
 
 use crate::admit::{Position, admit};
 use crate::chain::{self, GENESIS, Hash, Kept, Salt, Walk};
 use crate::types::{
-    AppendError, Appended, Birth, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent, OutboxRow,
-    PageToken, SessionHead, ShareCode, StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey,
-    ViewSnapshot,
+    AppendError, Appended, Birth, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent,
+    OutboxRow, PageToken, SessionHead, ShareCode, StateSnapshot, StoredAttachment, StoredEvent, TokenHash, Totals,
+    User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// Everything.
@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) users: HashMap<UserId, User>,
     pub(super) logins: HashMap<TokenHash, Login>,
     pub(super) links: HashMap<LinkId, Link>,
+    pub(super) attachments: HashMap<AttachmentId, StoredAttachment>,
+    pub(super) blobs: HashMap<BlobHash, Bytes>,
     pub(super) outbox: BTreeMap<u64, OutboxRow>,
     /// What has happened to single projects.
     projects: HashMap<ProjectId, u64>,
@@ -86,7 +88,18 @@ impl State {
         let salts = chain::salts(commit.events.len()).map_err(|e| AppendError::Unavailable(e.to_string()))?;
 
         let Commit {
-            session: id, birth, events, redactions, directory, members, wake_at, at, outbox, documents, ..
+            session: id,
+            birth,
+            events,
+            redactions,
+            attached,
+            directory,
+            members,
+            wake_at,
+            at,
+            outbox,
+            documents,
+            ..
         } = commit;
         let session = match birth {
             Some(birth) => self.sessions.entry(id).or_insert_with(|| Session::born(birth, at)),
@@ -97,7 +110,7 @@ impl State {
         for (event, salt) in events.into_iter().zip(salts) {
             session.push(event, salt);
         }
-        session.redact(&redactions);
+        let erased = session.redact(&redactions);
         session.info = directory.or(session.info.take());
         if session.info.as_ref().is_some_and(|info| info.state.is_ended()) {
             session.code = ShareCode::Never;
@@ -114,6 +127,14 @@ impl State {
             session.documents.entry(update.document).or_default().push(update);
         }
         let rev = session.rev;
+        for (attachment, message) in attached {
+            if let Some(attachment) = self.attachments.get_mut(&attachment).filter(|a| a.session == id) {
+                attachment.message = Some(message);
+            }
+        }
+        if !erased.is_empty() {
+            self.drop_attachments(|a| a.session == id && a.message.is_some_and(|message| erased.contains(&message)));
+        }
         for row in outbox {
             self.last_outbox += 1;
             self.outbox.insert(self.last_outbox, OutboxRow { id: self.last_outbox, session: id, row });
@@ -221,6 +242,7 @@ impl State {
     pub(super) fn delete_session(&mut self, session: SessionId) -> bool {
         self.links.retain(|_, link| link.session != session);
         self.outbox.retain(|_, row| row.session != session);
+        self.drop_attachments(|attachment| attachment.session == session);
         self.sessions.remove(&session).is_some()
     }
 
@@ -252,6 +274,27 @@ impl State {
             self.raise_rights_epoch(project);
         }
         Some(link)
+    }
+
+    pub(super) fn put_attachment(&mut self, new: StoredAttachment, content: Bytes) -> Option<StoredAttachment> {
+        if let Some(known) = self.attachments.get(&new.attachment.id) {
+            return Some(known.clone()).filter(|known| known.session == new.session);
+        }
+        if !self.sessions.contains_key(&new.session) {
+            return None;
+        }
+        self.blobs.entry(new.hash).or_insert(content);
+        self.attachments.insert(new.attachment.id, new.clone());
+        Some(new)
+    }
+
+    /// Throws files away, and content that no other file has.
+    pub(super) fn drop_attachments(&mut self, goes: impl Fn(&StoredAttachment) -> bool) -> u64 {
+        let before = self.attachments.len();
+        self.attachments.retain(|_, attachment| !goes(attachment));
+        let Self { attachments, blobs, .. } = self;
+        blobs.retain(|hash, _| attachments.values().any(|attachment| attachment.hash == *hash));
+        (before - self.attachments.len()) as u64
     }
 
     pub(super) fn put_share_code(&mut self, session: SessionId, code: String, replace: bool) -> bool {
@@ -335,21 +378,25 @@ impl Session {
         self.rows.push(Row { event, key, fingerprint, body: Proof::Salt(salt), hash });
     }
 
-    fn redact(&mut self, redactions: &[(Stream, Seq)]) {
+    /// Erases texts; returns the events that bore them.
+    fn redact(&mut self, redactions: &[(Stream, Seq)]) -> Vec<EventId> {
         if redactions.is_empty() {
-            return;
+            return Vec::new();
         }
         self.redacted_rev = self.rev;
         self.views.clear();
         self.state = None;
+        let mut erased = Vec::with_capacity(redactions.len());
         for &(stream, seq) in redactions {
             let place = usize::try_from(seq.0 - 1).expect("admitted: within the stream's rows");
             let row = &mut self.rows[self.by_stream[stream as usize][place]];
+            erased.push(row.event.id);
             if let Proof::Salt(salt) = &row.body {
                 row.body = Proof::Seal(chain::seal(salt, &row.event.body));
                 row.event.body = Bytes::from(redacted_body(&row.event.body));
             }
         }
+        erased
     }
 
     pub(super) fn entry(&self, role: Option<Role>) -> Option<DirectoryEntry> {

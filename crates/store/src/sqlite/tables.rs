@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::value::{int, micros, role_number, uint};
 use super::writer::Tx;
-use super::{blob, read};
+use super::{attachments, blob, read};
 use crate::chain::{GENESIS, Hash};
 use crate::types::{Link, Login, StateSnapshot, TokenHash, User, UserPatch, ViewKey, ViewSnapshot};
 
@@ -124,6 +124,7 @@ pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<bool
     run("UPDATE outbox SET due_at = NULL, kind = '', idempotency_key = x'', body = x''
          WHERE session = ?1 AND due_at IS NOT NULL")?;
     drop_views(tx.conn, hot.row)?;
+    attachments::drop_of_session(tx.conn, hot.row)?;
     run("DELETE FROM blobs WHERE id IN (
              SELECT blob FROM states WHERE session = ?1 UNION ALL SELECT info FROM sessions WHERE id = ?1
          )")?;

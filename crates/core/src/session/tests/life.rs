@@ -7,7 +7,7 @@ fn refusal(change: impl FnOnce(&mut Founding)) -> String {
     change(&mut founding);
     let grant = Grant::nothing(0, 0);
     let now = "2026-11-20T10:00:00Z".parse().expect("a time");
-    let cx = Context { now, caller: Caller::System, grant: &grant, present: &[] };
+    let cx = Context { now, caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
     let no = Session::create(&cx, Uuid::from_u128(5), &founding).expect_err("refused");
     format!("{} {}", no.code.name(), no.pointer.unwrap_or_default())
 }

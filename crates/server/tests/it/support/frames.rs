@@ -158,6 +158,7 @@ fn event() -> Event {
         mentions: vec![ParticipantId(id(4))],
         ask: true,
         redacted: false,
+        attachments: vec![],
     };
     let header = EventHeader {
         id: EventId(id(3)),

@@ -6,9 +6,11 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use roundtable_protocol::{Role, Seq, Stream, UserId};
 use rusqlite::Connection;
+use sha2::Digest;
 
 use super::{HEAD, MAIN, make};
 use crate::Store;
+use crate::contract::files::{content, file, upload};
 use crate::contract::{Log, assert_verifies, id};
 use crate::sqlite::{FILE, SqliteStore};
 use crate::types::{StateSnapshot, ViewKey, ViewSnapshot};
@@ -22,10 +24,15 @@ fn grep(folder: &Path, needle: &str) -> Vec<(String, usize)> {
 }
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let files = std::fs::read_dir(folder).expect("lists").map(|entry| entry.expect("an entry"));
-    files
-        .map(|file| (file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).expect("reads")))
-        .collect()
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("lists").map(|entry| entry.expect("an entry")) {
+        if entry.path().is_dir() {
+            all.extend(files(&entry.path()));
+        } else {
+            all.push((entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("reads")));
+        }
+    }
+    all
 }
 
 fn count(files: &[(String, Vec<u8>)], needle: &str) -> Vec<(String, usize)> {
@@ -65,6 +72,60 @@ async fn a_redacted_text_is_in_no_file() {
     assert_eq!(assert_verifies(&store, &log).await, 5);
     store.close().await.expect("closes");
     assert_eq!(grep(folder.path(), CANARY), []);
+}
+
+#[tokio::test]
+async fn a_file_of_an_erased_message_is_in_no_file() {
+    let (store, folder) = make().await;
+    let mut log = Log::born(&store).await;
+    let mut posted = Vec::new();
+    for n in 0..20 {
+        // The name is text of a session as well.
+        let file = file(log.session, &format!("{CANARY}.txt"), 7);
+        let mut blob = store.begin_blob().await.expect("begins");
+        blob.write(format!("{CANARY} {}", n % 3).as_bytes()).await.expect("written");
+        posted.push(store.put_attachment(file, blob).await.expect("kept").expect("there").attachment.id);
+    }
+    let mut aborted = store.begin_blob().await.expect("begins");
+    aborted.write(CANARY.as_bytes()).await.expect("written");
+    drop(aborted);
+    for id in &posted {
+        let mut commit = log.commit(&[(MAIN, "look")]);
+        commit.attached = vec![(*id, commit.events[0].id)];
+        log.append(commit).await.expect("written");
+    }
+    assert_ne!(grep(folder.path(), CANARY), [], "it is there to be found");
+    let mut commit = log.commit(&[]);
+    commit.redactions = (2..22).map(|seq| (MAIN, Seq(seq))).collect();
+    log.append(commit).await.expect("written");
+    assert_eq!(grep(folder.path(), CANARY), []);
+    store.close().await.expect("closes");
+    assert_eq!(grep(folder.path(), CANARY), []);
+}
+
+#[tokio::test]
+async fn what_an_upload_left_when_the_process_died_goes_with_the_next_one() {
+    let (store, folder) = make().await;
+    let log = Log::born(&store).await;
+    let kept = upload(&store, log.session, "kept").await;
+    store.close().await.expect("closes");
+    drop(store);
+    let unnamed = folder.path().join("blobs/unnamed/half");
+    std::fs::write(&unnamed, CANARY).expect("written");
+    // Named, doomed, and no row yet.
+    let orphan: [u8; 32] = sha2::Sha256::digest(CANARY).into();
+    let name: String = orphan.iter().map(|byte| format!("{byte:02x}")).collect();
+    let place = folder.path().join("blobs").join(&name[..2]);
+    std::fs::create_dir_all(&place).expect("made");
+    std::fs::write(place.join(&name[2..]), CANARY).expect("written");
+    let conn = Connection::open(folder.path().join(FILE)).expect("opens");
+    for hash in [orphan, kept.hash] {
+        conn.execute("INSERT INTO doomed (hash) VALUES (?1)", [hash]).expect("doomed");
+    }
+    drop(conn);
+    let store = SqliteStore::open(folder.path()).expect("opens again");
+    assert_eq!(grep(folder.path(), CANARY), []);
+    assert_eq!(content(&store, kept.hash).await.as_deref(), Some("kept"), "a file has it");
 }
 
 /// Rows that SQLite moves between pages leave copies behind; here none may move. Many sessions side by side, rows of

@@ -7,8 +7,8 @@ use roundtable_protocol::{EventId, Seq, Stream};
 use rusqlite::{OptionalExtension, Result, params};
 use uuid::Uuid;
 
-use super::super::tables;
 use super::super::value::{int, micros, role_number, stream, uint};
+use super::super::{attachments, tables};
 use super::tx::{Hot, Tx};
 use crate::admit::admit;
 use crate::chain::{self, GENESIS, Hash, Salt};
@@ -65,6 +65,7 @@ pub(super) fn append(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<std::result
     write_events(tx, &mut hot, prepared)?;
     redact(tx, &hot, commit)?;
     write_rest(tx, &hot, commit)?;
+    drop_attachments(tx, &hot, commit)?;
     move_head(tx, &hot, commit)?;
     tx.remember(commit.session, hot);
     Ok(Ok(Appended { rev: hot.rev }))
@@ -195,6 +196,7 @@ fn write_rest(tx: &Tx<'_>, hot: &Hot, commit: &Commit) -> Result<()> {
                 .execute((hot.row, user.0.as_bytes()))?,
         };
     }
+    attachments::attach(tx.conn, hot.row, &commit.attached)?;
     for row in &commit.outbox {
         tx.conn
             .prepare_cached(
@@ -215,6 +217,19 @@ fn write_rest(tx: &Tx<'_>, hot: &Hot, commit: &Commit) -> Result<()> {
                 actor.as_ref().map(|id| id.0.as_bytes()),
                 &update.bytes[..],
             ))?;
+    }
+    Ok(())
+}
+
+/// The files of a message go with its text. After they were attached: one commit may post and erase.
+fn drop_attachments(tx: &Tx<'_>, hot: &Hot, commit: &Commit) -> Result<()> {
+    let mut find = tx.conn.prepare_cached("SELECT uuid FROM events WHERE session = ?1 AND stream = ?2 AND seq = ?3")?;
+    for (stream, seq) in &commit.redactions {
+        let message: Option<Vec<u8>> =
+            find.query_row((hot.row, *stream as u8, int(seq.0)), |row| row.get(0)).optional()?;
+        if let Some(message) = message {
+            attachments::drop_of_message(tx.conn, hot.row, &message)?;
+        }
     }
     Ok(())
 }
