@@ -29,7 +29,7 @@ use roundtable_protocol::{
 
 pub use blobs::{Content, NewBlob};
 pub use memory::MemoryStore;
-pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::{FolderState, OpenError, SqliteOptions, SqliteStore};
 pub use types::*;
 
 /// A future that a store answers with.
@@ -187,6 +187,11 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the updates of a document after update `after`, in order.
     fn document_updates(&self, session: SessionId, document: uuid::Uuid, after: u64)
     -> Answer<'_, Vec<DocumentUpdate>>;
+
+    /// Returns how many writes wait for the disk.
+    fn waiting(&self) -> usize {
+        0
+    }
 
     /// Returns whether nobody but this process can write to the store.
     fn exclusive(&self) -> bool;

@@ -102,6 +102,28 @@ pub enum OpenError {
     Database(#[from] rusqlite::Error),
 }
 
+/// What can be said of a data folder without using it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FolderState {
+    /// Whether a server uses it, and the process's id if it left one.
+    pub in_use: Option<Option<u32>>,
+    /// The schema version of the database; `None` when there is none yet.
+    pub schema: Option<i32>,
+    /// The newest schema version that this program knows.
+    pub known: i32,
+}
+
+/// Looks at a data folder without changing anything in it.
+///
+/// # Errors
+/// It cannot be read, or the database in it is not Roundtable's.
+pub fn look(folder: &Path) -> Result<FolderState, OpenError> {
+    let in_use = lock::holder(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+    let path = folder.join(FILE);
+    let schema = if path.exists() { Some(schema::version(&path)?) } else { None };
+    Ok(FolderState { in_use, schema, known: schema::known() })
+}
+
 /// A store in a folder.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -449,6 +471,11 @@ impl Store for SqliteStore {
 
     fn document_updates(&self, session: SessionId, document: Uuid, after: u64) -> Answer<'_, Vec<DocumentUpdate>> {
         self.ask(move |conn| read::document_updates(conn, session, document, after))
+    }
+
+    fn waiting(&self) -> usize {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 
     fn exclusive(&self) -> bool {

@@ -44,6 +44,24 @@ impl FolderLock {
     }
 }
 
+/// Returns which process holds a folder, without taking it: nobody, or the id that it left, if it did.
+pub(super) fn holder(folder: &Path) -> std::io::Result<Option<Option<u32>>> {
+    let mut file = match File::open(folder.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid)?;
+            Ok(Some(pid.trim().parse().ok()))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Makes a folder that only its owner may enter: the log holds what people say.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();

@@ -59,6 +59,21 @@ pub(super) fn set_max_page_count(conn: &Connection, pages: Option<u32>) -> rusql
     conn.pragma_update_and_check(None, "max_page_count", pages.unwrap_or(0xffff_fffe), |_| Ok(()))
 }
 
+/// Returns the newest version that this program knows.
+pub(super) fn known() -> i32 {
+    i32::try_from(MIGRATIONS.len()).expect("there are few migrations")
+}
+
+/// Returns the version of the database in a file, which is only read.
+pub(super) fn version(path: &std::path::Path) -> Result<i32, OpenError> {
+    let conn = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.busy_timeout(super::BUSY)?;
+    let found: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let is_foreign = if found == 0 { application != 0 } else { application != APPLICATION_ID };
+    if is_foreign { Err(OpenError::Foreign) } else { Ok(found) }
+}
+
 fn migrate(conn: &mut Connection, migrations: &[&str]) -> Result<(), OpenError> {
     let known = i32::try_from(migrations.len()).expect("there are few migrations");
     let found: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;

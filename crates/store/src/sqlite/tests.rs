@@ -174,3 +174,16 @@ async fn compacting_gives_space_back_and_keeps_everything_else() {
     store.close().await.expect("closes");
     assert!(size() < before / 2, "{} of {before} bytes are left", size());
 }
+
+#[tokio::test]
+async fn a_folder_is_looked_at_without_being_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let seen = || super::look(folder.path()).expect("readable");
+    assert_eq!((seen().in_use, seen().schema), (None, None));
+    let store = SqliteStore::open(folder.path()).expect("opens");
+    let state = seen();
+    assert_eq!((state.in_use, state.schema), (Some(Some(std::process::id())), Some(state.known)));
+    store.close().await.expect("closes");
+    drop(store);
+    assert_eq!((seen().in_use, seen().schema), (None, Some(state.known)));
+}
