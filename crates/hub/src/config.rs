@@ -7,6 +7,7 @@ use std::time::Duration;
 use roundtable_protocol::{Code, Problem, Timestamp};
 
 use crate::clock;
+use crate::metrics::Metrics;
 
 /// Returns what an answer of a driver is labelled with, by the driver's name.
 pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -52,6 +53,8 @@ pub struct HubConfig {
     pub label: Label,
     /// Which assistants a session may choose.
     pub assistants: Chooses,
+    /// What rooms count and time.
+    pub metrics: Arc<Metrics>,
     /// The clock.
     pub now: Now,
 }
@@ -75,6 +78,7 @@ impl Default for HubConfig {
             snapshot_after: 512,
             label: Arc::new(str::to_owned),
             assistants: Arc::new(|_| true),
+            metrics: Arc::default(),
             now: Arc::new(clock::now),
         }
     }

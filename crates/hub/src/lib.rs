@@ -9,6 +9,7 @@
 //! | `rooms` | the rooms of this process: found, loaded, woken, retired |
 //! | [`config`] | limits and times, with their reasons |
 //! | [`room`] | the one loop: inbox, batch, commit, publish, owed |
+//! | [`metrics`] | what rooms count and time |
 //! | [`outbox`] | one connection's bounded backlog |
 //! | [`frame`] | frames encoded once and shared |
 //! | `grants` | grants at hand and when they are stale |
@@ -28,6 +29,7 @@ mod grants;
 mod joins;
 mod lanes;
 pub mod manager;
+pub mod metrics;
 pub mod outbox;
 pub mod room;
 mod rooms;
@@ -38,6 +40,7 @@ mod views;
 pub use config::HubConfig;
 pub use frame::Frame;
 pub use manager::{Created, EventPage, SessionManager, Standing, Stats};
+pub use metrics::Metrics;
 pub use outbox::Outbox;
 pub use room::{Receipt, Subscription};
 pub use rooms::OnlinePerson;

@@ -24,6 +24,7 @@ use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
 use crate::lanes;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint, founded_as};
 use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
@@ -88,6 +89,10 @@ pub struct EventPage {
 pub struct Stats {
     /// Rooms in memory.
     pub rooms: usize,
+    /// Inputs that wait before a room, over all rooms.
+    pub inputs_waiting: usize,
+    /// Claimed turns that wait for a driver.
+    pub turns_waiting: usize,
     /// Participants who are connected, over all rooms.
     pub users_in_sessions: usize,
     /// Rooms that have panicked since the start.
@@ -143,8 +148,15 @@ impl SessionManager {
             let mut state = Session::empty(session);
             decision.events.iter().for_each(|event| state.apply(event));
             let commit = birth(&state, decision, key, said, rights_epoch, state.last_at());
-            match self.shared.store.append(commit).await {
-                Ok(_) => return Ok(Created { info: state.info(), duplicate: false }),
+            let (events, started) = (commit.events.len() as u64, std::time::Instant::now());
+            let outcome = self.shared.store.append(commit).await;
+            self.metrics().append.observe(started.elapsed());
+            match outcome {
+                Ok(_) => {
+                    self.metrics().commits.add(1);
+                    self.metrics().events.add(events);
+                    return Ok(Created { info: state.info(), duplicate: false });
+                }
                 Err(
                     AppendError::Conflict { .. }
                     | AppendError::RightsMoved { .. }
@@ -308,9 +320,16 @@ impl SessionManager {
         let rooms = self.shared.rooms();
         Stats {
             rooms: rooms.len(),
+            inputs_waiting: rooms.values().map(|h| h.inbox.max_capacity() - h.inbox.capacity()).sum(),
+            turns_waiting: self.shared.drivers.max_capacity() - self.shared.drivers.capacity(),
             users_in_sessions: rooms.values().map(|h| h.online.count()).sum(),
             panics: self.shared.panics.load(Ordering::Relaxed),
         }
+    }
+
+    /// Returns what rooms have counted and timed.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.config.metrics
     }
 
     /// Returns how many participants of a session are connected; 0 when it is not loaded.

@@ -176,8 +176,11 @@ impl Room {
         }
         let commit = self.commit(&batch);
         let store = std::sync::Arc::clone(&self.shared.store);
+        let metrics = std::sync::Arc::clone(&self.shared.config.metrics);
         self.in_flight = Some(Box::pin(async move {
+            let started = std::time::Instant::now();
             let outcome = store.append(commit).await;
+            metrics.append.observe(started.elapsed());
             Landed::Appended(batch, outcome)
         }));
     }

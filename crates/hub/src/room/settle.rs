@@ -32,6 +32,14 @@ impl Room {
     }
 
     async fn appended(&mut self, batch: Batch, outcome: Result<Appended, AppendError>) {
+        let metrics = &self.shared.config.metrics;
+        match &outcome {
+            Ok(_) => {
+                metrics.commits.add(1);
+                metrics.events.add(batch.events.len() as u64);
+            }
+            Err(_) => metrics.append_failures.add(1),
+        }
         match outcome {
             Ok(Appended { rev }) => self.committed(batch, rev).await,
             Err(AppendError::RightsMoved { actual }) => {
@@ -70,9 +78,11 @@ impl Room {
         if !batch.redactions.is_empty() {
             self.views.forget();
         }
+        let started = std::time::Instant::now();
         let answered = self.reply(batch.items);
         self.publish(&out, &bodies, roles_before != self.committed.roles_rev());
         answered.iter().for_each(|outbox| outbox.write_now());
+        self.shared.config.metrics.fanout.observe(started.elapsed());
         self.owe();
         self.write_snapshots(false).await;
     }
