@@ -10,6 +10,8 @@ pub enum Action {
     Public,
     /// A login.
     LoggedIn,
+    /// The token that a running server keeps in its data folder, from its own machine.
+    Operator,
     /// A login that may host sessions here.
     Host,
     /// This permission in the session that the path names.
@@ -28,6 +30,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("DELETE", "/api/v1/me", Action::LoggedIn),
     ("GET", "/api/v1/stats", Action::Public),
     ("POST", "/api/v1/join", Action::Public),
+    ("PUT", "/api/v1/admin/log", Action::Operator),
     ("GET", "/api/v1/assistants", Action::LoggedIn),
     ("POST", "/api/v1/assistants", Action::Host),
     ("POST", "/api/v1/assistants/scan", Action::Host),

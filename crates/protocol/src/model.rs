@@ -109,7 +109,7 @@ pub struct Settings {
     /// When the assistant answers unaddressed text. Null: always while one person who may prompt is online, on
     /// mention while there are more.
     pub respond: Option<Respond>,
-    /// Which assistant answers: `guide` or `model`.
+    /// Which assistant answers: a name of the list of assistants, such as `guide`.
     pub assistant: String,
     /// Whether viewers may read the side chat.
     pub side_for_viewers: bool,

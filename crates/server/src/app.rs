@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_DISPOSITION;
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use roundtable_access::routes::ROUTES;
 use roundtable_protocol::Code;
 use tower_http::compression::CompressionLayer;
@@ -19,7 +19,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::problem::ApiError;
 use crate::state::App;
-use crate::{auth, openapi, origin, page, problem, routes};
+use crate::{auth, metrics, openapi, origin, page, problem, routes};
 
 /// Routes and actions do not agree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,9 @@ pub fn router(app: App) -> Result<Router, RouteError> {
         .merge(api)
         .route("/healthz", get(routes::meta::healthz))
         .route("/readyz", get(routes::meta::readyz))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/problems", get(routes::meta::problems))
+        .route("/api/csp-report", post(routes::reports::csp_report))
         .merge(openapi::pages(&document))
         .fallback(page::serve)
         .method_not_allowed_fallback(method_not_allowed)

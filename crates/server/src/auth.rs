@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::lock;
-use crate::origin::{Arrival, is_safe};
+use crate::origin::{Arrival, Ends, is_safe};
 use crate::problem::ApiError;
 use crate::state::App;
 
@@ -343,6 +343,12 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resu
     let arrival = parts.extensions.get::<Arrival>().cloned().ok_or(Code::Internal)?;
     let credential = credential(&parts.headers, arrival.https);
     refuse_cross_site(&app, &parts, action, &arrival, &credential)?;
+    if action == Action::Operator {
+        app.rates.request(None, arrival.address)?;
+        check_operator(&app, &parts, &arrival, &credential)?;
+        parts.extensions.insert(Visitor(None));
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    }
     let known = match &credential {
         Credential::None => None,
         Credential::Bearer(token) => match app.logins.find(token.hash()).await? {
@@ -385,6 +391,17 @@ fn refuse_cross_site(
     if crossed { Err(Code::CrossSite.into()) } else { Ok(()) }
 }
 
+fn check_operator(app: &App, parts: &Parts, arrival: &Arrival, credential: &Credential) -> Result<(), ApiError> {
+    let ends = *parts.extensions.get::<Ends>().ok_or(Code::Internal)?;
+    match credential {
+        Credential::Bearer(token) if app.operator.is_caller(token, arrival, ends) => Ok(()),
+        _ => {
+            let detail = "only from the server's own machine, with the token in its data folder: roundtable admin log";
+            Err(Problem::new(Code::NotLoggedIn).with_detail(detail).into())
+        }
+    }
+}
+
 async fn check_action(
     app: &App,
     parts: &mut Parts,
@@ -393,6 +410,8 @@ async fn check_action(
 ) -> Result<(), ApiError> {
     match (action, known) {
         (Action::Public | Action::Socket, _) => Ok(()),
+        // It has been checked on a way of its own, and no login opens it.
+        (Action::Operator, _) => Err(Code::Forbidden.into()),
         (_, None) => Err(Code::NotLoggedIn.into()),
         (Action::LoggedIn | Action::PerCommand, Some(_)) => Ok(()),
         (Action::Host, Some(known)) => app.may_host(&known.user),

@@ -6,17 +6,21 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use roundtable_protocol::SessionId;
 use roundtable_store::{SqliteStore, Store};
 
-use crate::serve::{Server, StartError};
+use crate::serve::{Parts, Server, StartError};
 use crate::settings::{Hosting, Settings, Sources};
-use crate::{logging, openapi};
+use crate::{doctor, logging, openapi, operator};
 
 /// What the process ends with when the data folder, the address or a setting cannot be used.
 const CANNOT_START: u8 = 2;
+
+/// How long a running server may take to answer whoever runs it.
+const OPERATOR_WAITS: Duration = Duration::from_secs(10);
 
 /// People and AI agents in one live session, on your own server.
 #[derive(Debug, Parser)]
@@ -32,6 +36,8 @@ enum Command {
     Serve(Serve),
     /// Print the OpenAPI document.
     Openapi,
+    /// Look at everything that a server needs, and say what to do about what is missing.
+    Doctor(Serve),
     /// Bring the data folder to this version's format.
     Migrate {
         /// The data folder.
@@ -45,6 +51,14 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Admin {
+    /// Change what a running server logs, until it ends.
+    Log {
+        /// A level, or levels by target, as in `info,roundtable_hub=debug`.
+        filter: String,
+        /// The data folder of the running server.
+        #[arg(long, default_value = "./data")]
+        data: PathBuf,
+    },
     /// Walk the hash chain of a session and say whether anything was changed.
     Verify {
         /// The session's id.
@@ -107,6 +121,8 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(serve) => run_serve(serve),
         Command::Openapi => run_openapi(),
+        Command::Doctor(serve) => run_doctor(serve),
+        Command::Admin(Admin::Log { filter, data }) => run_log(&filter, &data),
         Command::Migrate { data } => run_migrate(&data),
         Command::Admin(Admin::Verify { session, data }) => run_verify(session, &data),
     };
@@ -118,10 +134,11 @@ pub fn main() -> ExitCode {
 
 fn run_serve(serve: Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&serve.sources())?;
-    logging::start(&settings.log).map_err(|error| anyhow::anyhow!("log.filter: {error}"))?;
+    let log = logging::start(&settings.log).map_err(|error| anyhow::anyhow!("log.filter: {error}"))?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let server = Server::start(settings.clone()).await.map_err(|error| match error {
+        let parts = Parts { log: Some(log), ..Parts::default() };
+        let server = Server::start_with(settings.clone(), parts).await.map_err(|error| match error {
             StartError::Assistants(error) => anyhow::anyhow!("failed to set up the assistants: {error}"),
             error => error.into(),
         })?;
@@ -163,6 +180,33 @@ fn run_openapi() -> anyhow::Result<ExitCode> {
     let text = openapi::document().to_pretty_json()?;
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_doctor(serve: Serve) -> anyhow::Result<ExitCode> {
+    let findings = runtime()?.block_on(doctor::examine(&serve.sources()));
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    Ok(if findings.iter().any(doctor::Finding::is_problem) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn run_log(filter: &str, data: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let announced = operator::read(data)
+        .map_err(|error| anyhow::anyhow!("no server runs on the data folder {}: {error}", data.display()))?;
+    runtime()?.block_on(async {
+        // The certificate is for the name that people use; this is the same machine, and the token says which server.
+        let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build()?;
+        let call = http.put(format!("{}/api/v1/admin/log", announced.url)).bearer_auth(&announced.token);
+        let answer = call.json(&serde_json::json!({"filter": filter})).timeout(OPERATOR_WAITS).send().await;
+        let answer = answer.map_err(|error| anyhow::anyhow!("the server does not answer: {}", error.without_url()))?;
+        let status = answer.status();
+        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        let detail = body["detail"].as_str().unwrap_or("it refuses");
+        anyhow::ensure!(status.is_success(), "{detail} ({status})");
+        println!("the server logs by {filter} from now on, until it ends");
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn run_migrate(data: &std::path::Path) -> anyhow::Result<ExitCode> {

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`cli`] | the subcommands |
 //! | [`settings`] | defaults, file, environment, flags |
+//! | [`doctor`] | looks at everything that a server needs |
 //! | [`app`] | the router, and the check that refuses to start |
 //! | [`serve`] | accepting connections; [`Server`] |
 //! | [`tls`] | HTTPS without a proxy |
@@ -26,6 +27,8 @@
 //! | [`ws`] | the WebSocket |
 //! | [`assistants`] | what answers turns: the guide, the configured model, what people connected |
 //! | [`turns`] | hands owed turns to the assistants |
+//! | [`metrics`] | the server's figures |
+//! | [`operator`] | how whoever runs the server reaches it while it runs |
 //! | [`page`] | the embedded page |
 //! | [`logging`] | what the log looks like |
 
@@ -33,12 +36,15 @@ pub mod app;
 pub mod assistants;
 pub mod auth;
 pub mod cli;
+pub mod doctor;
 pub mod files;
 pub mod idempotency;
 pub mod json;
 pub mod limits;
 pub mod logging;
+pub mod metrics;
 pub mod openapi;
+pub mod operator;
 pub mod origin;
 pub mod page;
 pub mod problem;

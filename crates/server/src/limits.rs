@@ -117,6 +117,11 @@ impl From<IpAddr> for Neighbour {
 pub struct Sockets(Arc<Mutex<HashMap<Neighbour, usize>>>);
 
 impl Sockets {
+    /// Returns how many are open.
+    pub fn count(&self) -> usize {
+        lock(&self.0).values().sum()
+    }
+
     /// Counts one more of `address`, unless it has `most` already. 0: without limit.
     pub fn open(&self, address: IpAddr, most: usize) -> Option<OpenSocket> {
         let of = Neighbour::from(address);

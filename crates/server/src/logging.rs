@@ -4,7 +4,9 @@
 //! what never gets into a line; libraries that log addresses, headers or bodies are silenced here whatever the filter
 //! says.
 
+use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -27,18 +29,39 @@ const SILENCED: &[(&str, &str)] = &[
     ("axum", "off"),
 ];
 
+/// Changes what is logged while the process runs.
+#[derive(Clone)]
+pub struct LogSwitch(Arc<dyn Fn(EnvFilter) -> bool + Send + Sync>);
+
+impl LogSwitch {
+    /// Logs by `directives` from now on; false when the log is gone.
+    ///
+    /// # Errors
+    /// The directives are none.
+    pub fn set(&self, directives: &str) -> Result<bool, ParseError> {
+        Ok((self.0)(filter(directives)?))
+    }
+}
+
+impl fmt::Debug for LogSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogSwitch")
+    }
+}
+
 /// Starts the log of this process on standard error.
 ///
 /// # Errors
 /// The filter is none.
-pub fn start(log: &Log) -> Result<(), ParseError> {
+pub fn start(log: &Log) -> Result<LogSwitch, ParseError> {
     let colours = std::io::stderr().is_terminal();
+    let (subscriber, switch) = subscriber(log, colours, std::io::stderr)?;
     // A second start, as in tests of the command line, keeps the first log.
-    let _ = subscriber(log, colours, std::io::stderr)?.try_init();
-    Ok(())
+    let _ = subscriber.try_init();
+    Ok(switch)
 }
 
-/// Makes what writes the log to `writer`.
+/// Makes what writes the log to `writer`, and what changes it later.
 ///
 /// # Errors
 /// The filter is none.
@@ -46,14 +69,25 @@ pub fn subscriber<W>(
     log: &Log,
     colours: bool,
     writer: W,
-) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, ParseError>
+) -> Result<(Box<dyn tracing::Subscriber + Send + Sync>, LogSwitch), ParseError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.filter)?).with_writer(writer);
+    let filter = filter(&log.filter)?;
+    let builder = tracing_subscriber::fmt().with_writer(writer);
     Ok(match log.format {
-        LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => {
+            let builder = builder.with_ansi(colours).with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let switch = LogSwitch(Arc::new(move |filter| handle.reload(filter).is_ok()));
+            (Box::new(builder.finish()), switch)
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let switch = LogSwitch(Arc::new(move |filter| handle.reload(filter).is_ok()));
+            (Box::new(builder.finish()), switch)
+        }
     })
 }
 

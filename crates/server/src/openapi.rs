@@ -33,6 +33,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         (name = "events", description = "What happened, once and as it happens."),
         (name = "messages", description = "Saying something, and everything else that changes a session."),
         (name = "assistants", description = "What can answer, and connecting models."),
+        (name = "server", description = "Looking after a running server."),
         (name = "doors", description = "Links, joining, participants."),
     )
 )]
@@ -69,6 +70,7 @@ pub fn finished(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let operations = [
             ("get", &mut item.get),
+            ("put", &mut item.put),
             ("post", &mut item.post),
             ("patch", &mut item.patch),
             ("delete", &mut item.delete),

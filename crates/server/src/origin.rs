@@ -114,6 +114,17 @@ impl Arrival {
     }
 }
 
+/// Returns whether a caller is on this machine and came without a detour: from loopback, by a loopback name, and not
+/// through a proxy, which on this machine would make everybody look like that.
+pub fn is_of_this_machine(arrival: &Arrival, ends: Ends, headers: &HeaderMap) -> bool {
+    let host = without_port(&arrival.authority);
+    let by_loopback = host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    let forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+    let direct = forwarded.iter().all(|name| !headers.contains_key(*name));
+    ends.remote.ip().to_canonical().is_loopback() && arrival.address.is_loopback() && by_loopback && direct
+}
+
 /// Returns whether a method only reads.
 pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)

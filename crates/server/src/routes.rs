@@ -3,6 +3,7 @@
 //! Owns: one module per noun, the list of all routes. Must not know: rules; a handler turns a request into a command or
 //! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
 
+pub mod admin;
 pub mod assistants;
 pub mod attachments;
 pub mod codes;
@@ -14,6 +15,7 @@ pub mod live;
 pub mod messages;
 pub mod meta;
 pub mod participants;
+pub mod reports;
 pub mod sessions;
 pub mod stats;
 
@@ -42,6 +44,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(guests::create))
         .routes(routes!(guests::me, guests::change, guests::log_out))
         .routes(routes!(stats::stats))
+        .routes(routes!(admin::log))
         .routes(routes!(join::join))
         .routes(routes!(assistants::list, assistants::connect))
         .routes(routes!(assistants::scan))

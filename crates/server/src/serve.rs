@@ -29,11 +29,15 @@ use crate::app;
 use crate::assistants::{Assistants, AssistantsError};
 use crate::auth::Logins;
 use crate::limits::Sockets;
+use crate::logging::LogSwitch;
+use crate::metrics::ModelCalls;
+use crate::operator::Operator;
 use crate::origin::Ends;
+use crate::routes::reports::Reports;
 use crate::settings::Settings;
 use crate::state::{App, Inner, Rates};
 use crate::tls::TlsError;
-use crate::{shutdown, tls, turns};
+use crate::{metrics, shutdown, tls, turns};
 
 /// How long the kernel waits for a reader that has vanished before it gives the connection up.
 const VANISHED: Duration = Duration::from_secs(30);
@@ -90,11 +94,13 @@ pub struct Parts {
     pub guide: Guide,
     /// How long a model server on this machine may take to say that it is there.
     pub probe_timeout: Duration,
+    /// What changes the process's log, where there is one.
+    pub log: Option<LogSwitch>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { hub: HubConfig::default(), guide: Guide::default(), probe_timeout: PROBE_TIMEOUT }
+        Self { hub: HubConfig::default(), guide: Guide::default(), probe_timeout: PROBE_TIMEOUT, log: None }
     }
 }
 
@@ -137,8 +143,9 @@ impl Server {
         // Rooms keep it for who reads, connections for who does not.
         let heartbeat = hub.head_every;
         let (manager, work) = SessionManager::new(Arc::clone(&store), hub);
+        let calls = Arc::new(ModelCalls::default());
         let stop_turns = CancellationToken::new();
-        let turns = tokio::spawn(turns::run(assistants.clone(), work, stop_turns.clone()));
+        let turns = tokio::spawn(turns::run(assistants.clone(), Arc::clone(&calls), work, stop_turns.clone()));
         let app = App::new(Inner {
             rates: Rates::new(&settings.limits),
             settings,
@@ -148,6 +155,10 @@ impl Server {
             assistants,
             logins: Arc::new(Logins::new(Arc::clone(&store))),
             store,
+            operator: Operator::new(parts.log),
+            started_at: metrics::started_at(),
+            calls: Arc::clone(&calls),
+            reports: Reports::default(),
             sockets: Sockets::default(),
             secret: clock::random(),
             hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
@@ -155,6 +166,9 @@ impl Server {
             connections: TaskTracker::new(),
         });
         let router = app::router(app.clone())?;
+        if let Err(error) = app.operator.announce(&app.settings, bound) {
+            tracing::warn!(%error, "the file for the operator cannot be written; admin commands do not reach this server");
+        }
         let stop = CancellationToken::new();
         let running = tokio::spawn({
             let (app, stop) = (app.clone(), stop.clone());

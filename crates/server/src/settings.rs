@@ -84,6 +84,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// The log.
     pub log: Log,
+    /// The figures.
+    pub metrics: Metrics,
     /// The model.
     pub model: Model,
     /// The assistants that people connect.
@@ -125,6 +127,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// The figures.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The bearer of callers on other machines; empty: nobody there may read them.
+    #[serde(deserialize_with = "secret")]
+    pub token: Secret,
 }
 
 /// The model behind the driver `model`.

@@ -19,6 +19,7 @@ const TURNS_END: Duration = Duration::from_secs(2);
 pub async fn run(app: &App, stop_turns: CancellationToken, turns: tokio::task::JoinHandle<()>) {
     tracing::info!("shutting down");
     app.closing.cancel();
+    app.operator.withdraw(&app.settings);
     app.connections.close();
     if tokio::time::timeout(app.settings.shutdown_timeout, app.connections.wait()).await.is_err() {
         tracing::warn!(count = app.connections.len(), "some connections did not end in time and are cut");

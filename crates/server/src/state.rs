@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_hub::SessionManager;
-use roundtable_protocol::{Code, LinkId, Problem, UserId};
+use roundtable_protocol::{Code, LinkId, Problem, Timestamp, UserId};
 use roundtable_store::{Store, User};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,10 @@ use tokio_util::task::TaskTracker;
 use crate::assistants::Assistants;
 use crate::auth::{Known, Logins, hosting_not_allowed};
 use crate::limits::{Buckets, Neighbour, OpenSocket, Rate, Sockets};
+use crate::metrics::ModelCalls;
+use crate::operator::Operator;
 use crate::problem::ApiError;
+use crate::routes::reports::Reports;
 use crate::settings::{Limits, Settings};
 
 /// What every handler can reach.
@@ -43,6 +46,14 @@ pub struct Inner {
     pub logins: Arc<Logins>,
     /// Rates.
     pub rates: Rates,
+    /// How whoever runs the server reaches it.
+    pub operator: Operator,
+    /// Since when the server runs.
+    pub started_at: Timestamp,
+    /// What became of the models' calls.
+    pub calls: Arc<ModelCalls>,
+    /// What browsers have reported about the page.
+    pub reports: Reports,
     /// Open WebSockets and event streams.
     pub sockets: Sockets,
     /// Known to this process alone: what share codes are drawn from.

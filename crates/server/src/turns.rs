@@ -11,13 +11,14 @@ use roundtable_assistant::{
     AgentEvent, AuthorKind, Driver, EntryAttachment, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd, TurnInput,
 };
 use roundtable_hub::{TranscriptAttachment, TranscriptMessage, TurnHandle, TurnWork};
-use roundtable_protocol::model::{Participant, ParticipantKind, Usage};
+use roundtable_protocol::model::{EndReason, Participant, ParticipantKind, Usage};
 use roundtable_protocol::{MessageId, Role, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::assistants::{Assistants, MODEL};
+use crate::metrics::ModelCalls;
 
 /// The code of a turn whose session wants an assistant that this server has not.
 const MODEL_NOT_CONFIGURED: &str = "model_not_configured";
@@ -30,7 +31,12 @@ const MODEL_MISSING: &str = "This server has no model. Its administrator can con
      roundtable.toml, and start the server again. The Guide answers without one: choose it in the session's settings.";
 
 /// Answers turns until the hub is gone or `stop` is called; then running turns are cut and recorded as lost.
-pub async fn run(assistants: Assistants, mut work: mpsc::Receiver<TurnWork>, stop: CancellationToken) {
+pub async fn run(
+    assistants: Assistants,
+    calls: Arc<ModelCalls>,
+    mut work: mpsc::Receiver<TurnWork>,
+    stop: CancellationToken,
+) {
     let turns = TaskTracker::new();
     loop {
         let work = tokio::select! {
@@ -39,36 +45,78 @@ pub async fn run(assistants: Assistants, mut work: mpsc::Receiver<TurnWork>, sto
             work = work.recv() => work,
         };
         let Some(work) = work else { break };
-        turns.spawn(answer(assistants.driver(&work.driver), work, stop.clone()));
+        let (driver, provider) = (assistants.driver(&work.driver), assistants.provider(&work.driver));
+        turns.spawn(answer(driver, provider, Arc::clone(&calls), work, stop.clone()));
     }
     turns.close();
     turns.wait().await;
 }
 
-async fn answer(driver: Option<Arc<dyn Driver>>, work: TurnWork, stop: CancellationToken) {
+async fn answer(
+    driver: Option<Arc<dyn Driver>>,
+    provider: &'static str,
+    calls: Arc<ModelCalls>,
+    work: TurnWork,
+    stop: CancellationToken,
+) {
+    let running = calls.begin();
     let (session, turn) = (work.session, work.turn);
     let missing = if work.driver == MODEL { MODEL_MISSING } else { DISCONNECTED };
     let spec = OpenSpec { session, assistant: work.assistant.id };
     let (input, handle) = input(work);
-    let Some(driver) = driver else {
-        tracing::info!(session.id = %session, turn.id = %turn, code = MODEL_NOT_CONFIGURED, "a turn wants a model");
-        return handle.fail(MODEL_NOT_CONFIGURED, missing, Usage::default()).await;
+    let failed = |code: &str, message: &str| (End::Failed(code.to_owned(), message.to_owned()), Usage::default());
+    let (end, usage) = match driver {
+        None => {
+            tracing::info!(session.id = %session, turn.id = %turn, code = MODEL_NOT_CONFIGURED, "a turn wants a model");
+            failed(MODEL_NOT_CONFIGURED, missing)
+        }
+        Some(driver) => match driver.open(spec).await {
+            Err(failure) => failed(failure.code.name(), &failure.message),
+            Ok(opened) => {
+                let ended = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => None,
+                    ended = listen(opened, input, &handle) => ended,
+                };
+                ended.map_or_else(|| (End::Lost, Usage::default()), |(end, usage)| (End::of(end), usage))
+            }
+        },
     };
-    let opened = match driver.open(spec).await {
-        Ok(opened) => opened,
-        Err(failure) => return handle.fail(failure.code.name(), &failure.message, Usage::default()).await,
-    };
-    let ended = tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        ended = listen(opened, input, &handle) => ended,
-    };
-    let Some((end, usage)) = ended else { return drop(handle) };
+    // Counted before anybody is told, so that whoever has seen the end finds it in the figures.
+    drop(running);
+    calls.ended(provider, end.outcome(), &usage);
     match end {
-        TurnEnd::Completed(reason) => handle.complete(reason, usage).await,
-        TurnEnd::Failed(failure) => handle.fail(failure.code.name(), &failure.message, usage).await,
-        // Whoever stopped it has recorded that; there is nothing to add.
-        TurnEnd::Stopped => drop(handle),
+        End::Completed(reason) => handle.complete(reason, usage).await,
+        End::Failed(code, message) => handle.fail(&code, &message, usage).await,
+        // Whoever stopped it has recorded that; what is lost is recorded when the handle goes.
+        End::Stopped | End::Lost => drop(handle),
+    }
+}
+
+/// How a turn is over for its driver.
+enum End {
+    Completed(EndReason),
+    Failed(String, String),
+    Stopped,
+    Lost,
+}
+
+impl End {
+    fn of(end: TurnEnd) -> Self {
+        match end {
+            TurnEnd::Completed(reason) => Self::Completed(reason),
+            TurnEnd::Failed(failure) => Self::Failed(failure.code.name().to_owned(), failure.message),
+            TurnEnd::Stopped => Self::Stopped,
+        }
+    }
+
+    fn outcome(&self) -> &str {
+        match self {
+            Self::Completed(_) => "completed",
+            Self::Failed(code, _) => code,
+            Self::Stopped => "stopped",
+            Self::Lost => "lost",
+        }
     }
 }
 

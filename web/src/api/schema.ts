@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/admin/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Changes what is logged, until the server ends.
+         * @description Only from the server's own machine, with the token that the running server keeps in its data folder; `roundtable admin
+         *     log` does that.
+         */
+        put: operations["put_admin_log"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/assistants": {
         parameters: {
             query?: never;
@@ -1336,6 +1357,11 @@ export interface components {
             /** @description The page token of what follows; null at the end. */
             next?: string | null;
         };
+        /** @description What is logged. */
+        LogBody: {
+            /** @description A level, or levels by target, as in the setting `log.filter`. */
+            filter: string;
+        };
         /** @description A new login. */
         LoginBody: {
             /** @description The bearer token, shown once; absent when the key had been used before. */
@@ -2205,7 +2231,7 @@ export interface components {
              */
             allow_join: boolean;
             /**
-             * @description Which assistant answers: `guide` or `model`.
+             * @description Which assistant answers: a name of the list of assistants, such as `guide`.
              * @default guide
              */
             assistant: string;
@@ -2752,6 +2778,39 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    put_admin_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogBody"];
+            };
+        };
+        responses: {
+            /** @description What is logged now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_assistants: {
         parameters: {
             query?: never;

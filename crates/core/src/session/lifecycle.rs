@@ -349,7 +349,7 @@ fn check_settings(settings: &Settings) -> Result<(), Rejection> {
     }
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if settings.assistant.is_empty() || settings.assistant.len() > 40 || !settings.assistant.chars().all(word) {
-        return refuse("/settings/assistant", Code::InvalidField, "the name of a driver, such as guide or model");
+        return refuse("/settings/assistant", Code::InvalidField, "the name of an assistant, such as guide or model");
     }
     Ok(())
 }

@@ -96,6 +96,11 @@ pub const KEYS: &[Key] = &[
         "What is logged: a level, or levels by target as in `info,roundtable_hub=debug`. Targets that could show what people write stay silent.",
     ),
     key(
+        "metrics.token",
+        "",
+        "Who sends this as `Authorization: Bearer` may read `/metrics` from anywhere. Without it only callers on the server's own machine may.",
+    ),
+    key(
         "model.provider",
         "",
         "What the model's endpoint speaks: `openai_compatible` (chat completions; what is meant when nothing is set), `openai`, `anthropic` (messages) or `ollama` (its own chat).",

@@ -83,7 +83,7 @@ impl TestServer {
     async fn start_as(data: TempDir, settings: Settings, hub: HubConfig) -> Self {
         // A busy machine answers late, and it is not this time that the tests are about.
         let (guide, probe_timeout) = (Guide::with_pace(Pace::INSTANT), PATIENCE / 2);
-        let parts = Parts { guide, probe_timeout, hub };
+        let parts = Parts { guide, probe_timeout, hub, log: None };
         let server = Server::start_with(settings, parts).await.expect("the server starts");
         let base = format!("http://{}", server.address());
         Self { server, base, data }
