@@ -164,4 +164,27 @@ describe('texts that want to be more than text', () => {
       await expectOnlyText(ana);
     }
   });
+
+  it('stay text as names of files', { timeout: 180_000 }, async () => {
+    const ana = await watched('Ana');
+    const id = sessionOf(await ana.start(here.server.url));
+    const { cookie, origin } = await headersOf(ana);
+    let files: string[] = [];
+    let sent = 0;
+    for (const name of PAYLOADS) {
+      const headers = { 'content-type': 'text/plain', cookie, origin, 'idempotency-key': crypto.randomUUID() };
+      const path = `/sessions/${id}/attachments?name=${encodeURIComponent(name)}&stream=main`;
+      const answer = await fetch(`${here.server.url}/api/v1${path}`, { method: 'POST', headers, body: '<script>alert(1)</script>' });
+      if (answer.status !== 201) continue;
+      files.push(((await answer.json()) as { id: string }).id);
+      if (files.length < 10) continue;
+      const posted = await call({ ...(await headersOf(ana)) }, 'POST', `/sessions/${id}/messages`, { text: '', stream: 'main', ask: false, attachments: files });
+      expect(posted.status).toBe(201);
+      sent += files.length;
+      files = [];
+      await ana.page.locator('[data-files]').last().waitFor();
+      await expectOnlyText(ana);
+    }
+    expect(sent).toBeGreaterThan(400);
+  });
 });
