@@ -257,6 +257,7 @@ export interface CommandData {
   'participant.leave': Record<string, never>;
   'participant.remove': { participant: Id; reason?: string };
   'participant.change_role': { participant: Id; role: Role };
+  'participant.change_profile': { display_name?: string; colour?: number };
   'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[] };
   'message.edit': { message: Id; text: string };
   'message.redact': { message: Id; reason?: string };

@@ -1,7 +1,7 @@
 /** The state of things in words. */
 
 import { t } from '../../app/i18n';
-import type { AnswerView, SessionView } from '../../session/protocol';
+import type { SessionView } from '../../session/protocol';
 import type { SessionState } from '../../session/session';
 
 type Connection = Pick<SessionState, 'status' | 'live' | 'pending'>;
@@ -53,23 +53,6 @@ export function failureWords(code: number): string {
   }
 }
 
-/** Returns how an answer stands, where that needs saying. */
-export function answerWords(answer: AnswerView, nameOf: (id: string) => string): string {
-  switch (answer.state) {
-    case 'streaming':
-      return answer.length === 0 ? 'thinking …' : 'answering …';
-    case 'stopped':
-      return answer.stopped_by ? `Stopped by ${nameOf(answer.stopped_by)}.` : 'Stopped.';
-    case 'failed':
-      return `The assistant could not go on: ${answer.detail ?? answer.code ?? 'no reason given'}`;
-    case 'lost':
-      return 'This answer was lost: the server stopped while it was being made. What had come stays.';
-    case 'completed':
-      if (answer.reason === 'max_tokens') return "Cut at the model's limit.";
-      return answer.reason === 'refusal' ? 'The model refused to answer.' : '';
-  }
-}
-
 /** Returns what a reader must know about a session that is not open for work; empty: nothing. */
 export function stateWords(session: SessionView): string {
   switch (session.state) {
@@ -99,14 +82,4 @@ export function removedWords(reason: string): string {
     default:
       return t('shell.removed_other');
   }
-}
-
-interface Fresh {
-  count: number;
-  mentions: number;
-}
-
-/** Returns what is unread, where the session says so. */
-export function unreadOf(state: SessionState): { main: Fresh; side: Fresh } | undefined {
-  return (state as SessionState & { unread?: { main: Fresh; side: Fresh } }).unread;
 }

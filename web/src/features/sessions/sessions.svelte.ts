@@ -19,6 +19,7 @@ export class SessionList {
   #next = $state.raw<string | null>(null);
   #search = $state('');
   #busy = $state(false);
+  #loads = $state(0);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asked = 0;
   #watchers = 0;
@@ -34,6 +35,10 @@ export class SessionList {
   }
   get hasMore(): boolean {
     return this.#next !== null;
+  }
+  /** How often it was read; who adds what they know better does so again after each. */
+  get loads(): number {
+    return this.#loads;
   }
   get busy(): boolean {
     return this.#busy;
@@ -55,12 +60,20 @@ export class SessionList {
       // An answer to an older question is no answer to this one.
       if (asked !== this.#asked) return;
       this.#items = page.items;
+      this.#loads += 1;
       this.#next = page.next ?? null;
       this.#problem = null;
     } catch (error) {
       if (asked === this.#asked) this.#problem = problemOf(error);
     } finally {
       if (asked === this.#asked) this.#again();
+    }
+  }
+
+  /** Somebody is in one of them and knows it better than the list does. */
+  now(id: string, change: Partial<Pick<api.SessionListItem, 'title' | 'state' | 'online' | 'online_count'>>): void {
+    if (this.#items?.some((item) => item.id === id)) {
+      this.#items = this.#items.map((item) => (item.id === id ? { ...item, ...change } : item));
     }
   }
 
