@@ -47,6 +47,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/api/v1/sessions/{session_id}/live", Action::In(Permission::SessionView)),
     ("GET", "/api/v1/sessions/{session_id}/pages/{page}", Action::In(Permission::SessionView)),
     ("POST", "/api/v1/sessions/{session_id}/messages", Action::PerCommand),
+    ("GET", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::In(Permission::SessionView)),
     ("PATCH", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
     ("DELETE", "/api/v1/sessions/{session_id}/messages/{message_id}", Action::PerCommand),
     ("POST", "/api/v1/sessions/{session_id}/attachments", Action::In(Permission::SessionView)),

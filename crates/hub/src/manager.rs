@@ -10,11 +10,14 @@ use bytes::Bytes;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Context, Founding, Session};
 use roundtable_protocol::command::{Envelope, ParticipantJoin};
-use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn, ErrorFrame, Person, ServerFrame};
+use roundtable_protocol::frame::{
+    Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn, ErrorFrame, PAGE_MESSAGES, Person, ServerFrame,
+};
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
-use roundtable_protocol::view::Page;
+use roundtable_protocol::view::{MessageView, Page};
 use roundtable_protocol::{
-    Code, Command, Epoch, EventId, Grant, Permission, Problem, ProjectId, Seq, SessionId, Stream, Timestamp, UserId,
+    Code, Command, Epoch, EventId, Grant, MessageId, Permission, Problem, ProjectId, Seq, SessionId, Stream, Timestamp,
+    UserId,
 };
 use roundtable_store::{AppendError, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -303,6 +306,28 @@ impl SessionManager {
         let place = usize::try_from(page).unwrap_or(usize::MAX);
         let span = *spans.get(place).ok_or_else(not_found)?;
         views.page(stream, page, span, place + 1 < spans.len()).await.map_err(unavailable)
+    }
+
+    /// Returns one message as it is now, and its stream.
+    ///
+    /// # Errors
+    /// `no_such_message` when there is none for this user, `not_found` when there is no such session.
+    pub async fn message(
+        &self,
+        session: SessionId,
+        user: UserId,
+        id: MessageId,
+    ) -> Result<(Stream, MessageView), Problem> {
+        let place = self
+            .viewed(session, user, move |look, grant| {
+                look.session.message(id).filter(|m| grant.streams.contains(m.stream)).map(|m| (m.stream, m.n))
+            })
+            .await?;
+        let none = || Problem::new(Code::NoSuchMessage);
+        let (stream, n) = place.ok_or_else(none)?;
+        let page = self.page(session, user, stream, n / PAGE_MESSAGES).await?;
+        let message = page.messages.into_iter().find(|m| m.id == id).ok_or_else(none)?;
+        Ok((stream, message))
     }
 
     /// Deletes a session with everything that is its own; its readers are told.

@@ -11,7 +11,7 @@ mod load;
 mod publish;
 mod settle;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -20,7 +20,8 @@ use roundtable_core::{Caller, Presence, Session};
 use roundtable_protocol::command::{Envelope, TurnStart};
 use roundtable_protocol::frame::{Ack, EphemeralIn, StreamPosition};
 use roundtable_protocol::{
-    Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, UserId,
+    Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, StreamSet,
+    UserId,
 };
 use roundtable_store::{AppendError, Appended, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -143,6 +144,15 @@ enum Landed {
     Missed(Batch, Result<Missed, StoreError>),
 }
 
+/// How far participants have read streams.
+type ReadMarks = HashMap<(ParticipantId, Stream), Seq>;
+
+/// Returns how far somebody has read those streams that may be read now.
+fn read_by(marks: &ReadMarks, who: Option<ParticipantId>, streams: StreamSet) -> BTreeMap<Stream, Seq> {
+    let read = |stream| Some((stream, *marks.get(&(who?, stream))?));
+    streams.iter().filter_map(read).collect()
+}
+
 /// One live session.
 pub(crate) struct Room {
     id: SessionId,
@@ -172,7 +182,10 @@ pub(crate) struct Room {
     live: Option<LiveTurn>,
     /// Turns that this room has asked to claim.
     claiming: Option<LeaseId>,
-    marks: HashMap<(ParticipantId, Stream), Seq>,
+    /// How far everybody has read.
+    read: ReadMarks,
+    /// What of that is still to be written.
+    marks: ReadMarks,
     marks_due: Option<Instant>,
     head_due: Instant,
     /// Since when nobody has needed the room.

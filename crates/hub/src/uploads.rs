@@ -77,12 +77,12 @@ impl SessionManager {
         attachment: Attachment,
         content: NewBlob,
     ) -> Result<Attachment, Problem> {
-        let (hash, created_at) = ([0; 32], self.now());
+        let (hash, created_at) = (content.hash(), self.now());
         let new = StoredAttachment { session, uploader, stream, hash, attachment, created_at, message: None };
         let wanted = new.attachment.clone();
         let kept = self.store().put_attachment(new, content).await.map_err(unavailable)?;
         let kept = kept.ok_or_else(|| Problem::new(Code::NotFound))?;
-        let same = kept.uploader == uploader && kept.stream == stream && kept.attachment == wanted;
+        let same = (kept.uploader, kept.stream, kept.hash) == (uploader, stream, hash) && kept.attachment == wanted;
         if same { Ok(kept.attachment) } else { Err(Problem::new(Code::KeyReused)) }
     }
 

@@ -285,6 +285,9 @@ pub struct You {
     /// What may be done.
     #[schema(value_type = Vec<crate::grant::Permission>)]
     pub can: Permissions,
+    /// How far this participant had read each stream, as told by `ack` frames of any connection before; absent: nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub read: BTreeMap<Stream, Seq>,
 }
 
 /// Whether somebody is there.

@@ -58,7 +58,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(events::page))
         .routes(routes!(live::live))
         .routes(routes!(messages::post))
-        .routes(routes!(messages::edit, messages::redact))
+        .routes(routes!(messages::get, messages::edit, messages::redact))
         .routes(routes!(messages::command))
         .routes(routes!(attachments::upload))
         .routes(routes!(attachments::get))

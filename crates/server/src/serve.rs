@@ -148,6 +148,7 @@ impl Server {
         let turns = tokio::spawn(turns::run(assistants.clone(), Arc::clone(&calls), work, stop_turns.clone()));
         let app = App::new(Inner {
             rates: Rates::new(&settings.limits),
+            urls: reachable(&settings, bound),
             settings,
             bound,
             heartbeat,
@@ -192,11 +193,7 @@ impl Server {
 
     /// Returns the URLs at which the server can be reached, the nearest first.
     pub fn urls(&self) -> Vec<String> {
-        let bound = self.app.bound;
-        let addresses = if bound.ip().is_unspecified() { own_addresses(bound.ip()) } else { vec![bound.ip()] };
-        let scheme = if self.app.settings.tls_cert.is_some() { "https" } else { "http" };
-        let url = |ip| format!("{scheme}://{}", SocketAddr::new(ip, bound.port()));
-        addresses.into_iter().map(url).chain(self.app.settings.public_url.clone()).collect()
+        self.app.urls.clone()
     }
 
     /// Tells everything to end and waits until it has.
@@ -206,6 +203,13 @@ impl Server {
             tracing::error!("the server's main task panicked while it ended");
         }
     }
+}
+
+fn reachable(settings: &Settings, bound: SocketAddr) -> Vec<String> {
+    let addresses = if bound.ip().is_unspecified() { own_addresses(bound.ip()) } else { vec![bound.ip()] };
+    let scheme = if settings.tls_cert.is_some() { "https" } else { "http" };
+    let url = |ip| format!("{scheme}://{}", SocketAddr::new(ip, bound.port()));
+    addresses.into_iter().map(url).chain(settings.public_url.clone()).collect()
 }
 
 async fn open_store(data: PathBuf) -> Result<Arc<dyn Store>, OpenError> {

@@ -36,6 +36,8 @@ pub struct Inner {
     pub bound: SocketAddr,
     /// How often a connection hears something at least.
     pub heartbeat: Duration,
+    /// The URLs at which the server can be reached, the nearest first, as at the start.
+    pub urls: Vec<String>,
     /// The sessions.
     pub manager: SessionManager,
     /// The store beneath them.

@@ -68,6 +68,11 @@ impl NewBlob {
         Ok(())
     }
 
+    /// Returns the SHA-256 of what has come so far.
+    pub fn hash(&self) -> BlobHash {
+        self.hasher.clone().finalize().into()
+    }
+
     pub(crate) fn into_memory(self) -> Option<(BlobHash, Bytes)> {
         match self.place {
             Place::Memory(all) => Some((self.hasher.finalize().into(), all.into())),

@@ -360,7 +360,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Reads one message. */
+        get: operations["get_sessions_session_id_messages_message_id"];
         put?: never;
         post?: never;
         /** Erases a message's text, everywhere and for ever. */
@@ -1230,6 +1231,8 @@ export interface components {
             created_at: string;
             /** @description Who made it. */
             created_by: components["schemas"]["UserId"];
+            /** @description The name of who made it, as it is now. */
+            created_by_name: string;
             /**
              * Format: date-time
              * @description When it ends by itself.
@@ -1282,6 +1285,8 @@ export interface components {
                 created_at: string;
                 /** @description Who made it. */
                 created_by: components["schemas"]["UserId"];
+                /** @description The name of who made it, as it is now. */
+                created_by_name: string;
                 /**
                  * Format: date-time
                  * @description When it ends by itself.
@@ -1382,6 +1387,8 @@ export interface components {
             login_expires_at: string;
             /** @description Whether only people at this device can reach the server: links do not work elsewhere. */
             only_this_device: boolean;
+            /** @description The URLs at which the server can be reached, the nearest first. */
+            reachable_urls: string[];
             /** @description Who. */
             user: components["schemas"]["UserBody"];
         };
@@ -1404,6 +1411,13 @@ export interface components {
          * @enum {string}
          */
         Membership: "joined" | "left" | "removed";
+        /** @description A message and where it is. */
+        MessageBody: {
+            /** @description The message as it is now; `n` is its number in the stream, from 0, so its page is `n / 256`. */
+            message: components["schemas"]["MessageView"];
+            /** @description The stream that it is in. */
+            stream: components["schemas"]["Stream"];
+        };
         /** @description Data of `message.edit`. */
         MessageEdit: {
             /** @description Which message. */
@@ -2767,6 +2781,10 @@ export interface components {
             /** @description What may be done. */
             can: components["schemas"]["Permission"][];
             participant_id?: components["schemas"]["ParticipantId"] | null;
+            /** @description How far this participant had read each stream, as told by `ack` frames of any connection before; absent: nothing. */
+            read?: {
+                [key: string]: components["schemas"]["Seq"];
+            };
             role?: components["schemas"]["Role"] | null;
         };
     };
@@ -3688,6 +3706,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Event"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_messages_message_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                message_id: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

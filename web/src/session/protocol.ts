@@ -401,6 +401,8 @@ export interface You {
   participant_id?: Id | null;
   role?: Role | null;
   can: Permission[];
+  /** How far this participant had read each stream before; absent: nothing. */
+  read?: Partial<Record<Stream, number>>;
 }
 
 export type PresenceStatus = 'active' | 'idle' | 'away' | 'offline';

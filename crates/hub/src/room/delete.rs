@@ -54,7 +54,12 @@ impl Room {
 
     /// Ends every subscription with the reason.
     fn tell_deleted(&mut self) {
-        let you = You { participant_id: None, role: None, can: Permissions::default() };
+        let you = You {
+            participant_id: None,
+            role: None,
+            can: Permissions::default(),
+            read: std::collections::BTreeMap::new(),
+        };
         let reason = "session_deleted".to_owned();
         let access = Access { session_id: self.id, you, streams: Vec::new(), reason };
         let frame = Frame::encode(&ServerFrame::Access(access));

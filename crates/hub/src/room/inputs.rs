@@ -6,12 +6,14 @@ use roundtable_access::Subject;
 use roundtable_core::Caller;
 use roundtable_protocol::frame::{Ack, EphemeralIn, You};
 use roundtable_protocol::model::Membership;
-use roundtable_protocol::{Code, ConnectionId, LeaseId, Permission, Problem, Seq, Stream, StreamSet, UserId};
+use roundtable_protocol::{
+    Code, ConnectionId, Grant, LeaseId, ParticipantId, Permission, Problem, Role, Seq, Stream, StreamSet, UserId,
+};
 use tokio::time::Instant;
 
 use super::batch::Outcome;
 use super::settle::answer;
-use super::{Input, Look, Question, Queued, Reply, Room, Subscription};
+use super::{Input, Look, Question, Queued, Reply, Room, Subscription, read_by};
 use crate::fanout::Subscriber;
 use crate::joins::Join;
 use crate::lanes;
@@ -70,7 +72,7 @@ impl Room {
         }
         let participant = self.committed.participant_of(user).filter(|p| p.membership == Membership::Joined);
         let (id, role) = (participant.map(|p| p.id), participant.map(|p| p.role));
-        let you = You { participant_id: id, role, can: grant.mask };
+        let you = self.you(id, role, &grant);
         let wanted: StreamSet = request.streams.iter().map(|p| p.stream).collect();
         let connection = request.connection;
         self.subscriptions += 1;
@@ -150,11 +152,21 @@ impl Room {
         self.show(now);
     }
 
+    /// Says who a reader is.
+    fn you(&self, id: Option<ParticipantId>, role: Option<Role>, grant: &Grant) -> You {
+        You { participant_id: id, role, can: grant.mask, read: read_by(&self.read, id, grant.streams) }
+    }
+
     fn acked(&mut self, connection: ConnectionId, ack: Ack) {
         let Some(participant) = self.fanout.find(connection).and_then(|s| s.participant) else { return };
         let head = self.committed.heads()[ack.stream as usize];
-        let mark = self.marks.entry((participant, ack.stream)).or_insert(Seq::ZERO);
-        *mark = (*mark).max(ack.seq.min(head));
+        let read = self.read.entry((participant, ack.stream)).or_insert(Seq::ZERO);
+        let further = ack.seq.min(head);
+        if further <= *read {
+            return;
+        }
+        *read = further;
+        self.marks.insert((participant, ack.stream), further);
         self.marks_due.get_or_insert(Instant::now() + self.shared.config.marks_every);
     }
 

@@ -12,7 +12,7 @@ use roundtable_store::{SessionHead, StoreError, StoredEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Input, RecentKeys, Room};
+use super::{Input, ReadMarks, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
@@ -29,6 +29,7 @@ pub(crate) struct Loaded {
     snapshot_rev: Rev,
     tail: u64,
     rights_epoch: u64,
+    read: ReadMarks,
     broken: Option<Code>,
 }
 
@@ -39,7 +40,9 @@ impl Loaded {
         let snapshot = shared.store.state(id).await?.filter(|s| s.rev <= newest);
         let known = snapshot.and_then(|s| Session::from_snapshot(s.format, &s.bytes).map(|session| (session, s.rev)));
         let (session, rev) = known.unwrap_or_else(|| (Session::empty(id), Rev::ZERO));
-        let mut loaded = Self { session, rev, snapshot_rev: rev, tail: 0, rights_epoch, broken: None };
+        let marks = shared.store.read_marks(id).await?;
+        let read = marks.into_iter().map(|(who, stream, seq)| ((who, stream), seq)).collect();
+        let mut loaded = Self { session, rev, snapshot_rev: rev, tail: 0, rights_epoch, read, broken: None };
         while loaded.broken.is_none() {
             let events = shared.store.read_commits(id, loaded.rev, CHUNK).await?;
             if events.is_empty() {
@@ -84,7 +87,7 @@ impl Room {
         to_self: mpsc::WeakSender<Input>,
         online: Arc<Online>,
     ) -> Self {
-        let Loaded { session, rev, snapshot_rev, tail, rights_epoch, broken } = loaded;
+        let Loaded { session, rev, snapshot_rev, tail, rights_epoch, read, broken } = loaded;
         let now = Instant::now();
         let config = &shared.config;
         let mut room = Self {
@@ -109,6 +112,7 @@ impl Room {
             views: Arc::new(Views::new(id, Arc::clone(&shared.store))),
             live: None,
             claiming: None,
+            read,
             marks: std::collections::HashMap::new(),
             marks_due: None,
             head_due: now + config.head_every,

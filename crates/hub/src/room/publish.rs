@@ -57,7 +57,7 @@ impl Room {
     /// Computes every reader's grant anew; what is lost is purged from what waits for them.
     pub(crate) fn refresh_rights(&mut self, bodies: &[EventBody]) {
         let now = self.shared.now();
-        let Self { id, committed, grants, fanout, presence, lanes, .. } = self;
+        let Self { id, committed, grants, fanout, presence, lanes, read, .. } = self;
         let mut gone = Vec::new();
         for s in fanout.subscribers_mut().iter_mut() {
             let grant = grants.authorize(committed, s.user);
@@ -80,8 +80,12 @@ impl Room {
                 s.outbox.shut(*id);
                 gone.push((s.connection(), s.participant));
             }
-            let you =
-                You { participant_id: participant.map(|p| p.id), role: participant.map(|p| p.role), can: s.grant.mask };
+            let you = You {
+                participant_id: participant.map(|p| p.id),
+                role: participant.map(|p| p.role),
+                can: s.grant.mask,
+                read: super::read_by(read, s.participant, s.grant.streams),
+            };
             let reason = reason(bodies, s.participant).to_owned();
             let access = Access { session_id: *id, you, streams: readable.iter().collect(), reason };
             s.outbox.push(Frame::encode(&ServerFrame::Access(access)));

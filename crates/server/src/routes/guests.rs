@@ -85,6 +85,8 @@ pub struct Me {
     pub login_expires_at: Timestamp,
     /// Whether only people at this device can reach the server: links do not work elsewhere.
     pub only_this_device: bool,
+    /// The URLs at which the server can be reached, the nearest first.
+    pub reachable_urls: Vec<String>,
     /// The name of the assistant that answers in sessions that name none.
     pub assistant: String,
 }
@@ -156,6 +158,7 @@ fn oneself(app: &App, known: &Known, user: &User) -> Me {
         can_host: app.may_host(user).is_ok(),
         login_expires_at: known.expires_at,
         only_this_device: app.bound.ip().is_loopback() && app.settings.only_this_device(),
+        reachable_urls: app.urls.clone(),
         assistant: app.assistants.usual(),
     }
 }

@@ -1,5 +1,7 @@
 //! Access links: making, listing, revoking.
 
+use std::collections::HashMap;
+
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -49,6 +51,8 @@ pub struct LinkBody {
     has_password: bool,
     /// Who made it.
     created_by: UserId,
+    /// The name of who made it, as it is now.
+    created_by_name: String,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -83,9 +87,10 @@ pub struct NewLinkBody {
     token: Option<String>,
 }
 
-impl From<&Link> for LinkBody {
-    fn from(link: &Link) -> Self {
+impl LinkBody {
+    fn new(link: &Link, created_by_name: String) -> Self {
         Self {
+            created_by_name,
             id: link.id,
             session_id: link.session,
             role: link.role,
@@ -139,11 +144,13 @@ pub async fn create(
     };
     if !app.store.put_link(link.clone()).await? {
         let made = made_before(&app, &link).await?;
-        return Ok(created(NewLinkBody { link: (&made).into(), url: None, token: None }));
+        let link = LinkBody::new(&made, known.user.display_name.clone());
+        return Ok(created(NewLinkBody { link, url: None, token: None }));
     }
     let base = app.settings.public_url.clone().unwrap_or_else(|| arrival.origin());
     let url = format!("{base}/join#{}", token.expose());
-    Ok(created(NewLinkBody { link: (&link).into(), url: Some(url), token: Some(token.expose().to_owned()) }))
+    let link = LinkBody::new(&link, known.user.display_name.clone());
+    Ok(created(NewLinkBody { link, url: Some(url), token: Some(token.expose().to_owned()) }))
 }
 
 /// The link that Share copies: collaborator in a private collaborative session, viewer once it is public.
@@ -211,7 +218,15 @@ pub async fn list(
     let after: Option<LinkId> = query.page(|text| text.parse().ok())?;
     let all = app.store.links(session).await?;
     let from = after.map_or(0, |id| all.iter().position(|link| link.id == id).map_or(all.len(), |place| place + 1));
-    let items = all[from..].iter().take(limit + 1).map(LinkBody::from).collect();
+    let mut names: HashMap<UserId, String> = HashMap::new();
+    let mut items = Vec::with_capacity(limit + 1);
+    for link in all[from..].iter().take(limit + 1) {
+        if let std::collections::hash_map::Entry::Vacant(e) = names.entry(link.created_by) {
+            let name = app.store.user(link.created_by).await?.map_or_else(String::new, |user| user.display_name);
+            e.insert(name);
+        }
+        items.push(LinkBody::new(link, names[&link.created_by].clone()));
+    }
     Ok(axum::Json(List::cut(items, limit, |last: &LinkBody| last.id.to_string())))
 }
 

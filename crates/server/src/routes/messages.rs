@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use roundtable_protocol::command::{Envelope, MessageEdit, MessagePost, MessageRedact};
+use roundtable_protocol::view::MessageView;
 use roundtable_protocol::{AttachmentId, Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -82,6 +83,28 @@ pub async fn post(
     let receipt = app.manager.command(session, known.user.id, envelope).await?;
     let event = app.manager.event(session, known.user.id, receipt.id).await?;
     Ok(raw_json(StatusCode::CREATED, event))
+}
+
+/// A message and where it is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MessageBody {
+    /// The stream that it is in.
+    stream: Stream,
+    /// The message as it is now; `n` is its number in the stream, from 0, so its page is `n / 256`.
+    message: MessageView,
+}
+
+/// Reads one message.
+#[utoipa::path(get, path = "/api/v1/sessions/{session_id}/messages/{message_id}", tag = "messages",
+    params(("session_id" = SessionId, Path), ("message_id" = MessageId, Path)),
+    responses((status = 200, description = "The message", body = MessageBody)))]
+pub async fn get(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path((session, message)): Path<(SessionId, MessageId)>,
+) -> Result<axum::Json<MessageBody>, ApiError> {
+    let (stream, message) = app.manager.message(session, known.user.id, message).await?;
+    Ok(axum::Json(MessageBody { stream, message }))
 }
 
 /// Changes the text of one's own message.

@@ -117,6 +117,7 @@ async fn a_repeated_upload_and_a_repeated_post_are_done_once() {
     let first = again("words").await.created();
     assert_eq!(again("words").await.created(), first);
     again("other words").await.problem("key_reused");
+    again("swear").await.problem("key_reused");
     let post = async || {
         let body = json!({"text": "look", "attachments": [first["id"]]});
         let call = ana.call(Method::POST, &format!("/sessions/{session}/messages")).header("idempotency-key", "said");

@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod operator;
 mod people;
+mod reading;
 mod rest;
 mod rubbish;
 mod shutdown;

@@ -45,6 +45,17 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     .await;
 }
 
+/// Waits until something is so that has to be asked for.
+pub async fn eventually_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let mut often = tokio::time::interval(Duration::from_millis(5));
+    soon(what, async {
+        while !is_so().await {
+            often.tick().await;
+        }
+    })
+    .await;
+}
+
 /// A server that ends when dropped.
 pub struct TestServer {
     pub server: Server,

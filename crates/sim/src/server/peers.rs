@@ -274,7 +274,12 @@ impl Server {
 
     fn you(&self, grant: &Grant, user: UserId) -> You {
         let person = self.committed.participant_of(user).filter(|_| !grant.streams.is_empty());
-        You { participant_id: person.map(|p| p.id), role: person.map(|p| p.role), can: grant.mask }
+        You {
+            participant_id: person.map(|p| p.id),
+            role: person.map(|p| p.role),
+            can: grant.mask,
+            read: BTreeMap::new(),
+        }
     }
 
     fn snapshot(&mut self, conn: u64, streams: StreamSet) {

@@ -148,6 +148,7 @@ fn you() -> You {
         participant_id: Some(ParticipantId(id(4))),
         role: Some(Role::Viewer),
         can: [Permission::SessionView, Permission::ParticipantBe].into_iter().collect(),
+        read: [(Stream::Main, Seq(3))].into_iter().collect(),
     }
 }
 
