@@ -94,7 +94,8 @@ describe('a session whose assistant is a model', () => {
     const answer = await oracle.it.dictate();
     expect(answer.authorization).toBe(`Bearer ${oracle.it.key}`);
     answer.write('Glue is older ');
-    for (const person of [ana, ben]) await eventually(() => streaming(person)).toBe('Glue is older ');
+    // Rendered: a blank at the end of what has come shows nothing.
+    for (const person of [ana, ben]) await eventually(() => streaming(person)).toBe('Glue is older');
     answer.write('than the wheel');
     for (const person of [ana, ben]) await eventually(() => streaming(person)).toBe('Glue is older than the wheel');
     expect(answer.isDropped).toBe(false);
@@ -122,7 +123,7 @@ describe('a session whose assistant is a model', () => {
       for (const person of [ana, ben]) {
         await eventually(() => person.answers('failed').count()).toBe(before + 1);
         const note = await person.answers('failed').last().locator('.note').textContent();
-        expect(note).toBe(`The assistant could not go on: ${words}`);
+        expect(note!.trim().replace(/\s+Ask again$/, '')).toBe(`The assistant could not go on: ${words}`);
         expect(await person.page.innerText('body')).not.toContain('words of the endpoint');
       }
     };

@@ -40,6 +40,12 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
 /** How many are kept; those before are history that nobody scrolls to by chance. */
 const MOST = 2_000;
 
+/** A title made of a message is seen in the message itself: it must not part what somebody says in one go. */
+function isSilent(event: SessionEvent): boolean {
+  const data = event.data as { made_from?: unknown; untitled?: unknown };
+  return event.kind === 'session.renamed' && Boolean(data.made_from || data.untitled);
+}
+
 /** The notices of one session, as its events come. */
 export class Notices {
   /** Replaced, never changed in place. */
@@ -52,6 +58,7 @@ export class Notices {
     if (event.stream !== 'main') return;
     const before = this.#before(event);
     if (!KINDS.has(event.kind) || event.seq <= (this.list.at(-1)?.seq ?? 0)) return;
+    if (isSilent(event)) return;
     const { seq, kind, actor, at } = event;
     const data = { ...(event.data as unknown as Record<string, unknown>), ...before };
     this.list = [...this.list.slice(1 - MOST), { seq, kind: kind as NoticeKind, actor, at, data }];
