@@ -216,7 +216,7 @@ describe('the composer', () => {
 });
 
 describe('on a phone', () => {
-  it('Stop is as wide as the screen, a swipe replies, and a tap shows what can be done', async () => {
+  it('whoever joined stops the answer with a button as wide as the screen, a swipe replies, and a tap shows what can be done', async () => {
     const [ana, ben] = await two(PHONE);
     await ana.say('swipe me');
     await ben.row('swipe me').waitFor();
@@ -233,13 +233,14 @@ describe('on a phone', () => {
     // Not by touch: the tap that follows a swipe at once only ends its momentum.
     await ben.page.getByRole('button', { name: 'Do not reply' }).click();
     await ben.page.locator('[data-replying]').waitFor({ state: 'detached' });
-    await ben.say('/demo long', 'assistant');
+    await ana.say('/demo long', 'assistant');
     const stop = ben.queue('running').getByRole('button', { name: 'Stop' });
     await stop.waitFor();
     expect((await stop.boundingBox())!.width).toBeGreaterThan(340);
     expect(await overhang(ben.page)).toBe(0);
     await audit(ben.page);
-    await stop.click();
+    await stop.tap();
     await ana.answers('stopped').waitFor();
+    expect(await ana.answers('stopped').locator('.note').textContent()).toContain('Stopped by Ben.');
   });
 });

@@ -11,7 +11,7 @@ use roundtable_protocol::ids::Stream;
 ///
 /// `stream` is the stream that a message goes to or is in; other commands ignore it. Some commands allow more to those
 /// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
-/// withdrawing and stopping other people's turns ([`Permission::TurnManage`]).
+/// withdrawing other people's waiting turns ([`Permission::TurnManage`]).
 pub fn permission(command: &Command, stream: Stream) -> Permission {
     match command {
         Command::SessionStart(_)
@@ -28,9 +28,8 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
             Stream::Main | Stream::Staff | Stream::Stage => Permission::MessagePost,
         },
         Command::DecisionRecord(_) | Command::DecisionWithdraw(_) => Permission::DecisionRecord,
-        Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) | Command::TurnStop(_) => {
-            Permission::TurnPrompt
-        }
+        Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) => Permission::TurnPrompt,
+        Command::TurnStop(_) => Permission::TurnStop,
         Command::TurnStart(_)
         | Command::TurnProgress(_)
         | Command::TurnComplete(_)

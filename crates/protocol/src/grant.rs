@@ -71,9 +71,9 @@ pub enum Permission {
     MessageRedactAny = 9,
     /// Post to `side`.
     SidePost = 10,
-    /// Ask the assistant; edit, withdraw and stop own turns.
+    /// Ask the assistant; edit and withdraw own waiting turns.
     TurnPrompt = 11,
-    /// Withdraw and stop anybody's turn.
+    /// Withdraw anybody's waiting turn.
     TurnManage = 12,
     /// Mark a message as a decision, or take the mark away.
     DecisionRecord = 13,
@@ -81,11 +81,13 @@ pub enum Permission {
     LinkManage = 14,
     /// Write what an agent's turn produced; only the server's drivers hold it.
     TurnDrive = 15,
+    /// Stop the answer that is running, whoever asked for it.
+    TurnStop = 16,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -102,6 +104,7 @@ impl Permission {
         Self::DecisionRecord,
         Self::LinkManage,
         Self::TurnDrive,
+        Self::TurnStop,
     ];
 }
 

@@ -1810,7 +1810,7 @@ export interface components {
          * @description One thing that somebody may be allowed to do in a session. The number is its bit in [`Permissions`].
          * @enum {string}
          */
-        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive";
+        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop";
         /** @description A participant's presence. */
         Person: {
             /**

@@ -40,7 +40,8 @@ export type Permission =
   | 'turn_manage'
   | 'decision_record'
   | 'link_manage'
-  | 'turn_drive';
+  | 'turn_drive'
+  | 'turn_stop';
 
 // The nouns (crates/protocol/src/model.rs)
 

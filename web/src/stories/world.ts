@@ -32,6 +32,7 @@ export const ALL: Permission[] = [
   'side_post',
   'turn_prompt',
   'turn_manage',
+  'turn_stop',
   'decision_record',
   'link_manage',
 ];

@@ -363,7 +363,7 @@ fn mask(all: &[P]) -> Permissions {
 /// What each role may do here: the rows that matter to these tests.
 fn rights(role: Role) -> (Permissions, StreamSet) {
     let viewer = [P::SessionView, P::ParticipantBe];
-    let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::DecisionRecord];
+    let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord];
     let moderator = [P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage];
     let owner = [P::SessionChange, P::SessionEnd, P::SessionDelete];
     let mut all = viewer.to_vec();

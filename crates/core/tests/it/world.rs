@@ -517,7 +517,7 @@ fn set(all: &[P]) -> Permissions {
 fn permissions(role: Role) -> Permissions {
     let rows: [&[P]; 4] = [
         &[P::SessionView, P::ParticipantBe],
-        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::DecisionRecord],
+        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord],
         &[P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::LinkManage],
         &[P::SessionChange, P::SessionEnd, P::SessionDelete],
     ];

@@ -181,7 +181,7 @@ describe('the session screen', () => {
   });
 
   it('streams an answer, labelled, with Stop, and says it aloud once it is whole', () => {
-    open([...CAN, 'turn_manage']);
+    open([...CAN, 'turn_stop']);
     happen('message.posted', { text: 'Ask', ask: true });
     const question = id(2);
     happen('turn.queued', { turn: id(50), message: question, requester: BEN, assistant: GUIDE });

@@ -186,7 +186,8 @@ fn the_drivers_permission_covers_exactly_the_drivers_commands() {
         SessionEnd: session.end
         SidePost: message.post
         TurnDrive: turn.start turn.progress turn.complete turn.fail turn.lose
-        TurnPrompt: turn.ask turn.edit turn.withdraw turn.stop
+        TurnPrompt: turn.ask turn.edit turn.withdraw
+        TurnStop: turn.stop
     "#]]
     .assert_eq(&told);
 }

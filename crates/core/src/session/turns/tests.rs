@@ -289,11 +289,12 @@ fn only_who_asked_changes_what_is_asked() {
 }
 
 #[test]
-fn who_asked_or_a_moderator_takes_back_and_stops() {
+fn who_asked_or_a_moderator_takes_back_and_who_may_prompt_stops() {
     check(
         "server: admit ben as collaborator
          server: admit eve as collaborator
          server: admit mo as moderator
+         server: admit vic as viewer
          ben: ask one
          ben: ask two
          ben: ask three
@@ -304,8 +305,8 @@ fn who_asked_or_a_moderator_takes_back_and_stops() {
          server: claim t1
          server: write Hel
          ben: withdraw t1
+         vic: stop t1
          eve: stop t1
-         ben: stop t1
          ben: stop t1
          server: write lo
          mo: stop t9",
@@ -316,6 +317,8 @@ fn who_asked_or_a_moderator_takes_back_and_stops() {
               main participant.joined by eve: "eve" as collaborator
             server: admit mo as moderator
               main participant.joined by mo: "mo" as moderator
+            server: admit vic as viewer
+              main participant.joined by vic: "vic" as viewer
             ben: ask one
               main message.posted by ben ask
               main turn.queued by ben: t1
@@ -339,10 +342,10 @@ fn who_asked_or_a_moderator_takes_back_and_stops() {
               main turn.progressed by Guide: 0 "Hel"
             ben: withdraw t1
               ! turn_already_started - The answer has begun
+            vic: stop t1
+              ! forbidden - Your role does not allow this
             eve: stop t1
-              ! not_your_turn - Only who asked, or a moderator, may do this
-            ben: stop t1
-              main turn.stopped by ben: t1 length 3
+              main turn.stopped by eve: t1 length 3
             ben: stop t1
               ! no_such_turn/turn - there is no such turn; it has probably ended
             server: write lo
