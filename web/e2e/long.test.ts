@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { tasks, watchTasks } from './support/audit';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
 
@@ -43,11 +44,7 @@ describe('a session of ten thousand messages', () => {
       await eventually(() => box.evaluate((b) => b.scrollHeight - b.scrollTop - b.clientHeight)).toBeLessThan(2);
       expect(await rows.count()).toBeLessThan(80);
 
-      await ana.page.evaluate(() => {
-        const long: number[] = [];
-        Object.assign(globalThis, { long });
-        new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => Math.round(e.duration)))).observe({ type: 'longtask' });
-      });
+      await watchTasks(here.browser, ana.page);
 
       // By the wheel through unloaded pages: the row under the eye moves as far as the wheel, not further.
       const jumps = await box.evaluate(async (b) => {
@@ -81,7 +78,9 @@ describe('a session of ten thousand messages', () => {
       await ana.page.locator('[data-to-end]').click();
       await eventually(() => rows.last().getAttribute('aria-posinset')).toBe(String(MANY));
       await eventually(() => box.evaluate((b) => b.scrollHeight - b.scrollTop - b.clientHeight)).toBeLessThan(2);
-      expect(await ana.page.evaluate(() => (globalThis as unknown as { long: number[] }).long)).toEqual([]);
+      const { count, long } = await tasks(here.browser);
+      expect(count).toBeGreaterThan(1_000);
+      expect(long).toEqual([]);
     },
   );
 });

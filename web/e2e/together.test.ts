@@ -4,13 +4,7 @@ import { house } from './support/house';
 
 const here = house();
 
-async function two(): Promise<[Person, Person]> {
-  const ana = await here.arrive('Ana');
-  const ben = await here.arrive('Ben');
-  await ana.start(here.server.url);
-  await ben.join(await ana.share());
-  return [ana, ben];
-}
+const two = () => here.two();
 
 /** Waits until both see the same, and returns it. */
 async function sameTexts(ana: Person, ben: Person, count: number): Promise<string[]> {

@@ -1,12 +1,13 @@
 /** What is measured of a page: help for those who need it, sizes, movement. */
 
 import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 /** Returns what axe calls serious or critical. */
 export async function faultsFor(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+  // All is in one document: the legacy mode asks it at once, the other opens a page for each question.
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().options({ resultTypes: ['violations'] }).analyze();
   const bad = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
   return bad.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `${n.html} ${n.any.map((a) => a.message).join('; ')}`).join('\n')}`);
 }
@@ -57,4 +58,28 @@ export function shifts(page: Page): Promise<{ sum: number; what: string[] }> {
     const { shifted, shifts } = globalThis as unknown as { shifted: number; shifts: string[] };
     return { sum: shifted, what: shifts };
   });
+}
+
+/** Begins to note what the threads of pages do. */
+export const watchTasks = (browser: Browser, page: Page): Promise<void> => browser.startTracing(page, { categories: ['toplevel'] });
+
+interface TraceEvent {
+  name: string;
+  pid: number;
+  tid: number;
+  /** How much of its thread's processor time it took. Unit: microseconds. */
+  tdur?: number;
+  args: { name?: string };
+}
+
+/**
+ * Returns how many tasks pages had on their main threads since `watchTasks`, and those that took 50 ms or more. Unit: ms.
+ *
+ * Counted is the thread's own time at the processor: on a busy machine the clock on the wall goes on while others have their turn.
+ */
+export async function tasks(browser: Browser): Promise<{ count: number; long: number[] }> {
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as { traceEvents: TraceEvent[] };
+  const isMain = new Set(traceEvents.filter((e) => e.name === 'thread_name' && e.args.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`));
+  const all = traceEvents.filter((e) => e.name === 'ThreadControllerImpl::RunTask' && e.tdur !== undefined && isMain.has(`${e.pid} ${e.tid}`));
+  return { count: all.length, long: all.map((e) => Math.round(e.tdur! / 1000)).filter((ms) => ms >= 50) };
 }

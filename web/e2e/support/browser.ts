@@ -41,6 +41,32 @@ export class Person {
     return new Person(name, context, await context.newPage());
   }
 
+  /** Calls the server as this person's page would. Returns what it answers; throws what it refuses. */
+  async call(origin: string, path: string, data: object): Promise<Record<string, string>> {
+    const headers = { origin, 'idempotency-key': crypto.randomUUID() };
+    const answer = await this.context.request.post(`${origin}/api/v1${path}`, { data, headers });
+    if (!answer.ok()) throw new Error(`${path}: ${answer.status()} ${await answer.text()}`);
+    return (await answer.json()) as Record<string, string>;
+  }
+
+  /** Is in a new session of their own, for tests that are not about how people get there. Returns a link to it. */
+  async host(origin: string): Promise<string> {
+    await this.call(origin, '/guests', { display_name: this.name });
+    const { id } = await this.call(origin, '/sessions', { title: '' });
+    const { url, token } = await this.call(origin, `/sessions/${id}/links`, { role: 'collaborator' });
+    await this.page.goto(`${origin}/s/${id}`);
+    await this.isLive();
+    return url ?? `${origin}/join#${token}`;
+  }
+
+  /** Is in the session of a link, as `host` is. */
+  async follow(link: string): Promise<void> {
+    const { origin, hash } = new URL(link);
+    const { session_id } = await this.call(origin, '/join', { link: decodeURIComponent(hash.slice(1)), display_name: this.name });
+    await this.page.goto(`${origin}/s/${session_id}`);
+    await this.isLive();
+  }
+
   /** Types the name on the first page and starts a session. Returns its address. */
   async start(origin: string): Promise<string> {
     await this.page.goto(origin);

@@ -10,6 +10,8 @@ export interface House {
   browser: Browser;
   /** Brings somebody to a browser of their own; they leave when the test ends. */
   arrive(name: string, options?: BrowserContextOptions): Promise<Person>;
+  /** Brings two to one session, Ana its owner and Ben a collaborator, for tests that are not about how they got there. */
+  two(options?: { ana?: BrowserContextOptions; ben?: BrowserContextOptions }): Promise<[Person, Person]>;
 }
 
 /** `env` is read when the server starts: what it needs may be made before. */
@@ -24,6 +26,11 @@ export function house(env: () => Record<string, string> = () => ({})): House {
       const person = await Person.arrive(here.browser, name, options);
       people.push(person);
       return person;
+    },
+    two: async (options: { ana?: BrowserContextOptions; ben?: BrowserContextOptions } = {}) => {
+      const [ana, ben] = await Promise.all([here.arrive('Ana', options.ana), here.arrive('Ben', options.ben)]);
+      await ben.follow(await ana.host(here.server.url));
+      return [ana, ben];
     },
   } as House;
   beforeAll(async () => {
