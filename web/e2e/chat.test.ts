@@ -6,13 +6,7 @@ import { house } from './support/house';
 const here = house();
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
-async function two(options = {}): Promise<[Person, Person]> {
-  const ana = await here.arrive('Ana', { permissions: ['clipboard-read', 'clipboard-write'] });
-  const ben = await here.arrive('Ben', options);
-  await ana.start(here.server.url);
-  await ben.join(await ana.share());
-  return [ana, ben];
-}
+const two = (ben = {}) => here.two({ ana: { permissions: ['clipboard-read', 'clipboard-write'] }, ben });
 
 const composer = (person: Person) => person.page.getByLabel('Message', { exact: true });
 const box = (person: Person) => person.page.locator('[data-name="main"] .scroll');
@@ -171,6 +165,21 @@ describe('the place in the conversation', () => {
     await ben.page.locator('.message.found', { hasText: 'a place to remember' }).waitFor();
     expect(await isAtEnd(ben)).toBe(false);
   });
+
+  it('is given away for side chat too: the link opens its tab, on a phone its sheet', async () => {
+    const [ana, ben] = await two(PHONE);
+    await ana.whisper('between us two');
+    await ana.act(ana.row('between us two', 'side'), 'Copy link to this message');
+    await ana.page.getByText('Link copied').waitFor();
+    const link = await ana.page.evaluate(() => navigator.clipboard.readText());
+    for (const person of [ana, ben]) {
+      await person.page.goto('about:blank');
+      await person.page.goto(link);
+      await person.isLive();
+      await person.page.locator('[data-stream="side"] .message.found', { hasText: 'between us two' }).waitFor();
+    }
+    expect(await ana.page.getByText('That message is not there').count()).toBe(0);
+  });
 });
 
 describe('the composer', () => {
@@ -181,7 +190,7 @@ describe('the composer', () => {
     await composer(ana).press('Enter');
     expect(await composer(ana).inputValue()).toBe('hi @Ben ');
     await composer(ana).pressSequentially('and @');
-    await ana.page.getByRole('listbox').getByRole('option', { name: /Assistant/ }).waitFor();
+    await ana.page.getByRole('listbox').getByRole('option', { name: /Guide/ }).waitFor();
     await isStill(ana);
     await audit(ana.page);
     await composer(ana).press('Escape');
@@ -190,6 +199,21 @@ describe('the composer', () => {
     await ana.page.getByLabel('To:').selectOption('everyone');
     await composer(ana).press('Enter');
     await ben.page.locator('.md-name', { hasText: '@Ben' }).waitFor();
+  });
+
+  it('calls the assistant by the name that people see', async () => {
+    const [ana, ben] = await two();
+    await ana.page.locator('.people .name', { hasText: 'Guide' }).waitFor();
+    await composer(ben).pressSequentially('@gui');
+    await ben.page.getByRole('listbox').getByRole('option', { name: /Guide/ }).waitFor();
+    await composer(ben).press('Enter');
+    await composer(ben).pressSequentially('what can you do?');
+    await ben.page.getByLabel('To:').selectOption('everyone');
+    await composer(ben).press('Enter');
+    await ana.answers('completed').waitFor();
+    await ana.page.locator('.md-name', { hasText: '@Guide' }).waitFor();
+    expect(await ana.answers('completed').locator('.by strong').textContent()).toBe('Guide');
+    expect(await ana.answers('completed').locator('.by .label').textContent()).toBe('not an AI model');
   });
 
   it('keeps what is written over a reload and grows with it', async () => {

@@ -104,7 +104,13 @@ describe('files', () => {
   it('that are too large, or cannot be sent, say so; what failed is sent again', async () => {
     const [ana] = await two();
     const field = ana.page.locator('.composer input[type="file"]').first();
-    await field.setInputFiles({ name: 'huge.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(26 * 1024 * 1024 + 1) });
+    // Made where it is chosen: on its way to the browser it would be longer than the test.
+    await field.evaluate((input: HTMLInputElement) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(26 * 1024 * 1024 + 1)], 'huge.bin'));
+      input.files = data.files;
+      input.dispatchEvent(new Event('change', { bubbles: true }));
+    });
     await uploads(ana, 'too_large').getByText('at most 25 MiB').waitFor();
     await ana.page.getByRole('button', { name: 'Take huge.bin away' }).click();
     wire.cut();
@@ -113,5 +119,84 @@ describe('files', () => {
     wire.mend();
     await ana.page.getByRole('button', { name: 'Try again' }).click();
     await uploads(ana, 'ready').waitFor();
+  });
+});
+
+describe('a file on its way', () => {
+  /** Lets so much out in a second, as a bad line does. Unit: bytes. */
+  async function slow(person: Person, bytes: number): Promise<void> {
+    const line = await person.context.newCDPSession(person.page);
+    await line.send('Network.enable');
+    await line.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytes });
+  }
+
+  it('says how far it is, holds the message back meanwhile, and is taken away at any time; what is written stays', async () => {
+    const [ana, ben] = await two();
+    await slow(ana, 700_000);
+    await composer(ana).fill('the plan');
+    const field = ana.page.locator('.composer input[type="file"]').first();
+    await field.setInputFiles({ name: 'plan.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(4_000_000, 7) });
+    const bar = uploads(ana, 'sending').getByRole('progressbar');
+    const share = async () => Number(await bar.getAttribute('aria-valuenow').catch(() => '100'));
+    await eventually(share).toBeGreaterThan(5);
+    const before = await share();
+    await eventually(share).toBeGreaterThan(before);
+    expect(await bar.getAttribute('aria-label')).toContain('Sending plan.bin');
+    expect(await ana.page.getByRole('button', { name: 'Send', exact: true }).isDisabled()).toBe(true);
+    await composer(ana).press('Enter');
+    expect(await composer(ana).inputValue()).toBe('the plan');
+
+    await ana.page.getByRole('button', { name: 'Take plan.bin away' }).click();
+    await eventually(() => ana.page.locator('[data-uploads]').count()).toBe(0);
+    expect(await composer(ana).inputValue()).toBe('the plan');
+    await composer(ana).press('Enter');
+    await eventually(() => ben.texts()).toEqual(['the plan']);
+    expect(await ben.page.locator('[data-files]').count()).toBe(0);
+  });
+
+  it('that the server does not take says why and what to do, and nothing typed is lost', async () => {
+    const ana = await here.arrive('Ana', { serviceWorkers: 'block' });
+    await ana.start(here.server.url);
+    const refusals = [
+      [507, 'storage_full', 'The disk is full', true, 'Tell whoever runs it; what you wrote stays here.'],
+      [429, 'rate_limited', 'Too many requests', true, 'Wait a moment, then try again.'],
+      [403, 'forbidden', 'Your role does not allow this', false, 'Ask an owner or moderator.'],
+      [413, 'attachment_too_large', 'The attachment is larger than 25 MiB', false, 'Send a smaller one'],
+    ] as const;
+    let answer: (typeof refusals)[number] | null = null;
+    await ana.page.route('**/attachments?*', (route) => {
+      if (!answer) return route.continue();
+      const [status, code, title, retryable] = answer;
+      const body = JSON.stringify({ type: `/api/problems#${code}`, title, status, detail: title, code, retryable });
+      return route.fulfill({ status, contentType: 'application/problem+json', body });
+    });
+    await composer(ana).fill('with a file');
+    const field = ana.page.locator('.composer input[type="file"]').first();
+    for (answer of refusals) {
+      await field.setInputFiles(notes);
+      await ana.page.locator('[data-uploads] [role="alert"]', { hasText: answer[4] }).waitFor();
+      expect(await composer(ana).inputValue()).toBe('with a file');
+      await audit(ana.page);
+    }
+    // The first three can be tried again, which now works; the last is too large for ever.
+    answer = null;
+    for (let left = 3; left > 0; left--) {
+      await ana.page.getByRole('button', { name: 'Try again' }).first().click();
+      await eventually(() => uploads(ana, 'failed').count()).toBe(left - 1);
+    }
+    await eventually(() => uploads(ana, 'ready').count()).toBe(3);
+    await uploads(ana, 'too_large').getByRole('button', { name: 'Take notes.txt away' }).click();
+    await composer(ana).press('Enter');
+    await eventually(() => ana.page.locator('[data-files] a').count()).toBe(3);
+  });
+
+  it('is one of ten at most, and that is said', async () => {
+    const ana = await here.arrive('Ana');
+    await ana.start(here.server.url);
+    await composer(ana).fill('many');
+    await ana.page.locator('.composer input[type="file"]').first().setInputFiles(Array.from({ length: 11 }, (_, i) => ({ ...notes, name: `notes-${i}.txt` })));
+    await ana.page.getByText('At most 10 files go with a message.').waitFor();
+    await eventually(() => uploads(ana, 'ready').count()).toBe(10);
+    expect(await composer(ana).inputValue()).toBe('many');
   });
 });

@@ -11,13 +11,7 @@ const ANSWER =
   'let them lie a fortnight in the room where they will stay, and oil them – “little, but often” – before anybody sits down.';
 const USAGE = { prompt_tokens: 1203, completion_tokens: 87 };
 
-async function two(): Promise<[Person, Person]> {
-  const ana = await here.arrive('Ana');
-  const ben = await here.arrive('Ben');
-  await ana.start(here.server.url);
-  await ben.join(await ana.share());
-  return [ana, ben];
-}
+const two = () => here.two();
 
 /** Returns what is recorded of this kind, oldest first. */
 async function recorded(person: Person, kind: string): Promise<Record<string, unknown>[]> {
@@ -51,7 +45,8 @@ describe('a session whose assistant is a model', () => {
     for (const person of [ana, ben]) {
       await person.answers('completed').waitFor();
       await eventually(() => person.texts()).toEqual(['Which wood?', ANSWER]);
-      expect(await person.answers('completed').locator('.label').first().textContent()).toBe(oracle.it.name);
+      expect(await person.answers('completed').locator('.by strong').first().textContent()).toBe(oracle.it.name);
+      expect(await person.answers('completed').locator('.label').first().textContent()).toBe('AI model');
       const pieces = (await person.pieces()).filter((text) => text !== '');
       expect(pieces.length, `${person.name} saw it arrive piece by piece`).toBeGreaterThan(8);
       for (const piece of pieces) expect(ANSWER.startsWith(piece), `${person.name} saw “${piece}”`).toBe(true);

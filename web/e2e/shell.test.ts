@@ -113,6 +113,36 @@ describe('sharing', () => {
     await share.getByText('No code is on.').waitFor();
   });
 
+  it('says who can come in and by which way, who is here, and takes nobody in once that is switched off', async () => {
+    const [ana, ben] = await two();
+    const eve = await here.arrive('Eve');
+    const link = await ana.share();
+    const share = await ana.openShare();
+    const who = share.locator('[data-who]');
+    await eventually(() => who.locator('[data-way]').allInnerTexts()).toHaveLength(2);
+    const ways = await who.locator('[data-way]').allInnerTexts();
+    expect(ways[0]).toMatch(/Anyone with the link\s+can write and prompt/);
+    expect(ways[1]).toMatch(/Anyone who knows the code\s+can read/);
+    await who.getByText('the address of this page alone lets nobody in').waitFor();
+    await who.getByText('2 people are here').waitFor();
+    await share.getByLabel('Whoever opens the link').selectOption('viewer');
+    await eventually(() => who.locator('[data-way="link-viewer"]').count()).toBe(1);
+
+    await who.getByRole('switch', { name: 'Take in new people' }).click();
+    await who.getByText('Nobody new').waitFor();
+    await audit(ana.page);
+    await eve.page.goto(link);
+    await eve.page.getByLabel('Your name').fill('Eve');
+    await eve.page.getByRole('button', { name: 'Join', exact: true }).click();
+    await eve.page.locator('.problem[data-code="join_closed"]').getByText('Ask its owner').waitFor();
+    await who.getByRole('switch', { name: 'Take in new people' }).click();
+    await who.locator('[data-way]').first().waitFor();
+    await eve.page.getByRole('button', { name: 'Join', exact: true }).click();
+    await eve.isLive();
+    await who.getByText('3 people are here').waitFor();
+    expect(await ben.page.locator('.people .name').allInnerTexts()).toContain('Eve');
+  });
+
   it('a whole link pasted into the boxes is a link', async () => {
     const ana = await here.arrive('Ana');
     const ben = await here.arrive('Ben', { permissions: ['clipboard-read', 'clipboard-write'] });

@@ -1,5 +1,6 @@
-// Takes pictures of every story, and of the real screens when there is a server: node scripts/pictures.js [STORY ...]
-// They lie in web/pictures, which git ignores; the two for the README in docs/pictures.
+// Takes pictures of every story, and of the real screens when there is a server:
+//   node scripts/pictures.js [STORY ...] [--as=LOOK ...]
+// They lie in web/pictures, which git ignores; the two for the README (STORY `real`) in docs/pictures.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,13 +12,27 @@ const root = resolve(import.meta.dirname, '../..');
 const out = join(root, 'web/pictures');
 const site = join(out, 'site');
 const binary = process.env.ROUNDTABLE_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'debug/roundtable');
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--as='));
+const looksWanted = process.argv.slice(2).flatMap((word) => (word.startsWith('--as=') ? [word.slice(5)] : []));
 
 const sizes = {
   wide: { viewport: { width: 1280, height: 800 } },
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
 };
-const schemes = ['light', 'dark'];
+const narrow = { viewport: { width: 1000, height: 760 } };
+const small = { ...sizes.phone, viewport: { width: 360, height: 740 } };
+/** Each story is taken in each of these. */
+const looks = {
+  'wide-light': { ...sizes.wide, colorScheme: 'light' },
+  'wide-dark': { ...sizes.wide, colorScheme: 'dark' },
+  'phone-light': { ...sizes.phone, colorScheme: 'light' },
+  'phone-dark': { ...sizes.phone, colorScheme: 'dark' },
+  'wide-contrast': { ...sizes.wide, colorScheme: 'dark', theme: 'contrast' },
+  'narrow-de': { ...narrow, colorScheme: 'light', language: 'de' },
+  'wide-fr': { ...sizes.wide, colorScheme: 'light', language: 'fr' },
+  'small-de': { ...small, colorScheme: 'light', language: 'de' },
+  'small-fr': { ...small, colorScheme: 'dark', language: 'fr' },
+};
 const faults = [];
 const watch = (page, name) => {
   page.on('pageerror', (error) => faults.push(`${name}: ${error}`));
@@ -39,30 +54,29 @@ async function stories(browser) {
   await index.locator('li').first().waitFor();
   const all = await index.locator('li').evaluateAll((items) => items.map((one) => ({ id: one.textContent.trim(), only: one.dataset.only })));
   await index.close();
-  for (const [size, options] of Object.entries(sizes)) {
-    for (const colorScheme of schemes) {
-      const context = await browser.newContext({ ...options, colorScheme });
-      const page = await context.newPage();
-      const fitting = all.filter(({ only }) => only === undefined || only === size).map(({ id }) => id);
-      for (const id of fitting.filter((one) => wanted.length === 0 || wanted.includes(one))) {
-        const name = `${id}-${size}-${colorScheme}`;
-        page.removeAllListeners();
-        watch(page, name);
-        await page.goto(`${origin}/stories?story=${id}`);
-        const stands = await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 8000 }).then(
-          () => true,
-          () => false,
-        );
-        if (!stands) {
-          faults.push(`${name}: did not stand`);
-          continue;
-        }
-        await page.waitForTimeout(400);
-        await settle(page);
-        await page.screenshot({ path: join(out, `${name}.png`), fullPage: id === 'components' });
+  for (const [look, { theme = '', language = '', ...options }] of Object.entries(looks)) {
+    if (looksWanted.length > 0 && !looksWanted.includes(look)) continue;
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    const fitting = all.filter(({ only }) => only === undefined || (only === 'phone') === (options.isMobile ?? false)).map(({ id }) => id);
+    for (const id of fitting.filter((one) => wanted.length === 0 || wanted.includes(one))) {
+      const name = `${id}-${look}`;
+      page.removeAllListeners();
+      watch(page, name);
+      await page.goto(`${origin}/stories?story=${id}&theme=${theme}&language=${language}`);
+      const stands = await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 8000 }).then(
+        () => true,
+        () => false,
+      );
+      if (!stands) {
+        faults.push(`${name}: did not stand`);
+        continue;
       }
-      await context.close();
+      await page.waitForTimeout(200);
+      await settle(page);
+      await page.screenshot({ path: join(out, `${name}.png`), fullPage: id === 'components' });
     }
+    await context.close();
   }
   stop();
 }
@@ -116,6 +130,7 @@ async function real(browser) {
     await ana.locator('[data-answer="streaming"]').waitFor();
     await ana.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
     await ben.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
+    await ben.getByRole('button', { name: 'Stop' }).waitFor();
     // No finger rests anywhere.
     await Promise.all([ana, ben].map((page) => page.mouse.move(300, 4)));
     mkdirSync(join(root, 'docs/pictures'), { recursive: true });

@@ -1,11 +1,16 @@
 // Serves a build of the stories under the content policy of the server; for pictures and tests.
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { extname, join } from 'node:path';
+import { extname, join, resolve } from 'node:path';
 
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' };
-/** What crates/server/src/problem.rs says of scripts, styles and pictures. */
-const policy = "default-src 'self'; connect-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'";
+/** The server's own policy, read where it stands so that there is only one; nobody takes its reports here. */
+const policy = (() => {
+  const source = readFileSync(resolve(import.meta.dirname, '../../crates/server/src/problem.rs'), 'utf8');
+  const text = /"content-security-policy",\s*"([^"]+)"/.exec(source)?.[1];
+  if (!text?.includes("script-src 'self'")) throw new Error('the content policy of the server is not where it was');
+  return text.replace(/\\\s+/g, '').replace(/;\s*report-uri [^;]*/, '');
+})();
 
 /** Every address without a file is the story page. */
 export async function serveStories(site) {

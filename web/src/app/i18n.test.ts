@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import de from '../messages/de';
 import en from '../messages/en';
 import fr from '../messages/fr';
-import { languageFor, type Message, type MessageKey, problemWords, speak, t } from './i18n';
+import { codeWords, languageFor, type Message, type MessageKey, problemWords, PROGRAMS_ONLY, speak, t } from './i18n';
 
 const all = { en, de, fr } as Record<string, Record<string, Record<string, Message>>>;
 const forms = (message: Message) => (typeof message === 'string' ? [message] : Object.values(message));
@@ -64,8 +66,27 @@ describe('t', () => {
     const strange = { code: 'never_heard_of', title: 'Strange', detail: 'Very.' };
     expect(problemWords(full)).toEqual(full);
     await speak('fr');
-    expect(problemWords(full)).toEqual({ title: 'La file est pleine. Attendez les réponses.', detail: '' });
+    expect(problemWords(full)).toEqual({ title: 'La file est pleine. Attendez des réponses, ou retirez une de vos questions.', detail: '' });
     expect(problemWords(strange)).toEqual(strange);
+  });
+
+  it('says what to do where the server says no more than the code', () => {
+    const bare = { code: 'shutting_down', title: 'The server is shutting down', detail: 'The server is shutting down' };
+    expect(problemWords(bare)).toEqual({ title: 'The server is being restarted. The page connects again by itself.', detail: '' });
+  });
+
+  it('has words in each language for every code of the catalogue, and for each way in which an answer fails', async () => {
+    const read = (path: string) => readFileSync(resolve(import.meta.dirname, '../../..', path), 'utf8');
+    const codes = [...read('docs/problems.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code!);
+    const failures = [...read('crates/assistant/src/driver.rs').matchAll(/Self::\w+ => "(\w+)",/g)].map(([, code]) => code!);
+    expect(codes.length).toBeGreaterThan(60);
+    expect(failures).toContain('model_timed_out');
+    expect([...PROGRAMS_ONLY].filter((code) => !codes.includes(code))).toEqual([]);
+    for (const language of ['en', 'de', 'fr'] as const) {
+      await speak(language);
+      const silent = [...codes, ...failures, 'model_not_configured', 'offline', 'strange_answer', 'page_fault'].filter((code) => !codeWords(code));
+      expect(silent, language).toEqual([]);
+    }
   });
 
   it('finds the language of a reader', () => {

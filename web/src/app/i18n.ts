@@ -58,11 +58,35 @@ function fill(text: string, values: Values | undefined): string {
   });
 }
 
-/** Says a problem in the language shown: its code knows the words; what the server wrote is English. */
-export function problemWords(problem: { code: string; title: string; detail: string }): { title: string; detail: string } {
+/** What only a program can do wrong: a person who meets one of these has a page that is not the server's. */
+export const PROGRAMS_ONLY: ReadonlySet<string> = new Set([
+  'malformed_json',
+  'unknown_field',
+  'unknown_frame',
+  'unknown_command',
+  'invalid_key',
+  'unsupported_media_type',
+  'method_not_allowed',
+  'stale_lease',
+  'ephemeral_too_large',
+]);
+
+/** Returns what is said of a problem's code, and what to do; undefined: it has no words. */
+export function codeWords(code: string): string | undefined {
   const known = (shown.messages as Messages).problems as Record<string, string>;
-  const words = locale.tag === 'en' ? undefined : known[problem.code];
-  return words === undefined ? problem : { title: words, detail: '' };
+  return PROGRAMS_ONLY.has(code) ? known['misunderstood'] : known[code];
+}
+
+/**
+ * Says a problem in the language shown: what happened, and what to do.
+ *
+ * What the server wrote is English. Where it says no more than the code does, the page's words say also what to do; where
+ * it knows more of the case, English readers get that, and others the words of the code.
+ */
+export function problemWords(problem: { code: string; title: string; detail: string }): { title: string; detail: string } {
+  const words = codeWords(problem.code);
+  const saysMore = problem.detail !== '' && problem.detail !== problem.title;
+  return words === undefined || (locale.tag === 'en' && saysMore) ? problem : { title: words, detail: '' };
 }
 
 export function isLanguage(tag: string): tag is Language {

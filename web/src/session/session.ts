@@ -88,6 +88,8 @@ export interface PostOptions {
   stream?: 'main' | 'side';
   ask?: boolean;
   reply_to?: Id;
+  /** Whom it names, beside those whom the server finds in the text. */
+  mentions?: readonly Id[];
   /** Of files that were stored before. */
   attachments?: readonly Id[];
 }
@@ -167,11 +169,12 @@ export class Session {
     return this.state.you?.can.includes(permission) ?? false;
   }
 
-  post(text: string, { stream = 'main', ask, reply_to, attachments = [] }: PostOptions = {}): Id {
+  post(text: string, { stream = 'main', ask, reply_to, mentions = [], attachments = [] }: PostOptions = {}): Id {
     const data = {
       text,
       ...(ask === undefined ? {} : { ask }),
       ...(reply_to === undefined ? {} : { reply_to }),
+      ...(mentions.length === 0 ? {} : { mentions: [...mentions] }),
       ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
     };
     this.typing(stream, false);

@@ -1,13 +1,19 @@
-/** The story page: one story by `?story=`, else the list of all. Never part of what is served to people. */
+/** The story page: one story by `?story=`, with `&theme=` and `&language=` as there are; else the list of all. Never part of what is served to people. */
 
 import { mount } from 'svelte';
 import '../app/app.css';
 import { desk } from '../app/desk.svelte';
+import { isLanguage, problemWords, speak } from '../app/i18n';
+import { prefer } from '../app/preferences.svelte';
+import { isTheme, THEME_KEY } from '../app/theme';
+import { sayProblemsWith } from '../ui/problem';
 import { stories } from './list';
 import { playServer, playSocket } from './world';
 
+sayProblemsWith(problemWords);
 const target = document.getElementById('app')!;
-const wanted = new URLSearchParams(location.search).get('story');
+const asked = new URLSearchParams(location.search);
+const wanted = asked.get('story');
 const story = stories.find((one) => one.id === wanted);
 
 /** Waits until something is there. */
@@ -48,7 +54,10 @@ if (!story) {
   mount(Components, { target });
   mount(Toaster, { target, props: { closeLabel: 'Close' } });
 } else {
-  localStorage.removeItem('roundtable.preferences');
+  for (const key of ['roundtable.preferences', THEME_KEY]) localStorage.removeItem(key);
+  const [theme, language] = [asked.get('theme'), asked.get('language') ?? ''];
+  prefer({ theme: isTheme(theme) ? theme : 'system', language: isLanguage(language) ? language : 'en' });
+  if (isLanguage(language)) await speak(language);
   playServer(story.answers ?? []);
   playSocket(story.stage ?? {});
   history.replaceState(null, '', story.path);

@@ -1,6 +1,6 @@
 /** What is said aloud to those who do not see the page: each new message once, an answer when it is whole. */
 
-import type { Actor, AnswerState, Id, StreamView } from '../../session/protocol';
+import type { Actor, AnswerState, AnswerView, Id, StreamView } from '../../session/protocol';
 
 /** Longest text that is read out; the rest is in the conversation. Unit: UTF-16 code units. */
 const LONGEST = 300;
@@ -8,6 +8,7 @@ const LONGEST = 300;
 export interface Announcement {
   author: Actor;
   text: string;
+  answer: AnswerView | null;
   /** How the answer ended, where it is one. */
   state: AnswerState | null;
 }
@@ -24,6 +25,7 @@ export function announcements(before: StreamView | undefined, after: StreamView 
     })
     .map(({ author, text, answer }) => ({
       author,
+      answer: answer ?? null,
       text: text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text,
       state: answer?.state ?? null,
     }));

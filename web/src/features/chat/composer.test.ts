@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { addressees, Draft, obstacle, sends } from './composer';
+import { addressees, calls, Draft, fitting, obstacle, sends } from './composer';
 
 const key = (change: Partial<KeyboardEvent>) => ({
   key: 'Enter',
@@ -48,5 +48,20 @@ describe('the composer', () => {
     const none = new Draft('s1', 'main', null);
     none.save('x');
     expect(none.load()).toBe('');
+  });
+});
+
+describe('a name in a text', () => {
+  const guide = { name: 'Guide', alias: 'Assistant' };
+
+  it('is found whole, in any case, by either name', () => {
+    for (const text of ['@Guide help', 'so @guide?', '(@ASSISTANT)', 'hi @Guide']) expect(calls(text, guide), text).toBe(true);
+    for (const text of ['@Guided tour', 'me@guide', 'Guide', '@Ana']) expect(calls(text, guide), text).toBe(false);
+  });
+
+  it('is proposed by either name', () => {
+    const people = [{ id: 'a', colour: 0, isAgent: true, ...guide }, { id: 'b', colour: 1, isAgent: false, name: 'Gus', alias: 'Gus' }];
+    expect(fitting(people, 'gu').map((one) => one.id)).toEqual(['a', 'b']);
+    expect(fitting(people, 'assi').map((one) => one.id)).toEqual(['a']);
   });
 });

@@ -80,6 +80,8 @@ export class Draft {
 export interface Nameable {
   id: Id;
   name: string;
+  /** What else finds it. */
+  alias: string;
   colour: number;
   isAgent: boolean;
 }
@@ -95,9 +97,9 @@ export function nameBegun(text: string, caret: number): { at: number; begun: str
 /** Returns who fits what was begun, those whose name begins so first; at most eight. */
 export function fitting(people: readonly Nameable[], begun: string): Nameable[] {
   const wanted = plain(begun);
-  const rank = ({ name }: Nameable) => {
+  const rank = ({ name, alias }: Nameable) => {
     const own = plain(name);
-    if (own.startsWith(wanted)) return 0;
+    if (own.startsWith(wanted) || plain(alias).startsWith(wanted)) return 0;
     return own.split(' ').some((word) => word.startsWith(wanted)) ? 1 : -1;
   };
   return people
@@ -110,6 +112,19 @@ export function fitting(people: readonly Nameable[], begun: string): Nameable[] 
 
 /** Without accents and case, as names are typed in a hurry. */
 const plain = (text: string) => text.normalize('NFD').replace(/\p{M}/gu, '').toLocaleLowerCase();
+
+/** Returns whether a text names somebody after an `@`. */
+export function calls(text: string, { name, alias }: Pick<Nameable, 'name' | 'alias'>): boolean {
+  const said = plain(text);
+  return [name, alias].some((one) => {
+    for (let at = said.indexOf(`@${plain(one)}`); at >= 0; at = said.indexOf(`@${plain(one)}`, at + 1)) {
+      const before = said[at - 1] ?? ' ';
+      const after = said[at + plain(one).length + 1] ?? ' ';
+      if (!/[\p{L}\p{N}_]/u.test(before) && !/[\p{L}\p{N}_]/u.test(after)) return true;
+    }
+    return false;
+  });
+}
 
 /** Returns the text with the name in place of what was begun, and where the caret stands then. */
 export function withName(text: string, at: number, caret: number, name: string): { text: string; caret: number } {

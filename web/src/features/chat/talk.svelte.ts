@@ -8,6 +8,7 @@ import { message as messageById } from '../../api/client';
 import { t } from '../../app/i18n';
 import { messageAt } from '../../session/history';
 import type { Id, MessageView } from '../../session/protocol';
+import { toast } from '../../ui/toasts.svelte';
 import type { Live } from '../session/live.svelte';
 import { quoted } from './words';
 
@@ -20,11 +21,8 @@ export class Talk {
   editing: { id: Id; text: string } | null = $state(null);
   /** The message that stands out because somebody went to it. */
   found: Id | null = $state(null);
-  /** Where the conversation is asked to go: a message's number. Counts, so that asking twice goes twice. */
-  wanted: { n: number; id: Id; count: number } | null = $state.raw(null);
-  /** Nobody found what was looked for. */
-  isLost = $state(false);
-  #count = 0;
+  /** Where the conversation is asked to go: a message's number; null once it has gone there. */
+  wanted: { n: number; id: Id } | null = $state.raw(null);
 
   constructor(live: Live, stream: 'main' | 'side') {
     this.live = live;
@@ -78,21 +76,13 @@ export class Talk {
 
   /** Goes to a message, wherever in the stream it is. */
   async jump(id: Id): Promise<void> {
-    this.isLost = false;
-    const held = this.held(id);
-    try {
-      const n = held ? held.n : await this.#place(id);
-      this.wanted = { n, id, count: ++this.#count };
-      this.found = id;
-    } catch {
-      this.isLost = true;
-    }
+    await goTo(this.live, id);
   }
 
-  async #place(id: Id): Promise<number> {
-    const { stream, message } = await messageById(this.session.id, id);
-    if (stream !== this.stream) throw new Error('it is in another stream');
-    return message.n;
+  /** Shows message `n`, and makes it stand out. */
+  show(id: Id, n: number): void {
+    this.wanted = { n, id };
+    this.found = id;
   }
 
   /** Begins to change the last own message. Returns whether there is one. */
@@ -105,7 +95,7 @@ export class Talk {
       if (!this.isMine(message) || message.redacted) continue;
       if (!this.may(message).edit) return false;
       this.edit(message);
-      this.wanted = { n, id: message.id, count: ++this.#count };
+      this.wanted = { n, id: message.id };
       return true;
     }
     return false;
@@ -131,6 +121,25 @@ const LINK = /^#m=([0-9a-f-]{36})$/i;
 /** Returns the message that an address asks for. */
 export function messageOfHash(hash: string): Id | null {
   return LINK.exec(hash)?.[1]?.toLowerCase() ?? null;
+}
+
+/** Goes to a message of any stream. Returns which stream it is in; null: there is none, or the reader may not see it. */
+export async function goTo(live: Live, id: Id): Promise<'main' | 'side' | null> {
+  for (const name of ['main', 'side'] as const) {
+    const held = talkOf(live, name).held(id);
+    if (!held) continue;
+    talkOf(live, name).show(id, held.n);
+    return name;
+  }
+  try {
+    const { stream, message } = await messageById(live.session.id, id);
+    if (stream !== 'main' && stream !== 'side') throw new Error('such a stream is not shown here');
+    talkOf(live, stream).show(id, message.n);
+    return stream;
+  } catch {
+    toast(t('chat.not_found'), { tone: 'bad' });
+    return null;
+  }
 }
 
 const talks = new WeakMap<Live, { main?: Talk; side?: Talk }>();

@@ -1,6 +1,7 @@
 /** What the conversation says about itself, in words. */
 
-import { t } from '../../app/i18n';
+import { assistantName } from '../../app/assistant';
+import { problemWords, t } from '../../app/i18n';
 import type { Notice } from '../../session/notices';
 import type { AnswerView, Participant, Role, Settings } from '../../session/protocol';
 import { dayOf } from '../../ui/time';
@@ -18,7 +19,7 @@ export function endWords(answer: AnswerView, nameOf: (id: string) => string): st
     case 'stopped':
       return answer.stopped_by ? t('chat.stopped_by', { name: nameOf(answer.stopped_by) }) : t('chat.stopped');
     case 'failed': {
-      const reason = answer.detail ?? answer.code;
+      const reason = failureWords(answer);
       return reason ? t('chat.failed', { reason }) : t('chat.failed_unknown');
     }
     case 'lost':
@@ -27,6 +28,12 @@ export function endWords(answer: AnswerView, nameOf: (id: string) => string): st
       if (answer.reason === 'max_tokens') return t('chat.cut');
       return answer.reason === 'refusal' ? t('chat.refused') : '';
   }
+}
+
+/** Returns why an answer failed: English readers get what the driver said, others the words of its code. */
+function failureWords({ code, detail }: AnswerView): string {
+  const words = problemWords({ code: code ?? '', title: '', detail: detail ?? '' });
+  return words.title || words.detail || (code ?? '');
 }
 
 /** Returns who types, as a sentence; empty: nobody. */
@@ -50,8 +57,16 @@ export function dayWords(at: string, now: number): string {
 
 const roleWords = (role: Role) => t(`common.role_${role}`);
 
+/** How people and assistants are called. */
+export interface Names {
+  nameOf(id: string): string;
+  /** Returns the label of an assistant by its name in the settings. */
+  labelOf(assistant: string): string;
+}
+
 /** Returns a notice as a sentence; empty: nothing that people need to be told. */
-export function noticeWords(notice: Notice, nameOf: (id: string) => string): string {
+export function noticeWords(notice: Notice, live: Names): string {
+  const nameOf = (id: string) => live.nameOf(id);
   const name = nameOf(notice.actor);
   const byRule = notice.actor === 'system';
   const { data } = notice;
@@ -79,16 +94,16 @@ export function noticeWords(notice: Notice, nameOf: (id: string) => string): str
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });
     case 'session.settings_changed': {
-      return settingsWords(name, (data['before'] ?? {}) as Partial<Settings>, (data['settings'] ?? {}) as Partial<Settings>);
+      return settingsWords(live, name, (data['before'] ?? {}) as Partial<Settings>, (data['settings'] ?? {}) as Partial<Settings>);
     }
     case 'session.ended':
       return byRule ? t('chat.notice_ended_by_rule') : t('chat.notice_ended', { name });
   }
 }
 
-function settingsWords(name: string, before: Partial<Settings>, now: Partial<Settings>): string {
+function settingsWords(live: Names, name: string, before: Partial<Settings>, now: Partial<Settings>): string {
   const assistant = now.assistant ?? 'guide';
-  if ((before.assistant ?? 'guide') !== assistant) return t('chat.notice_assistant', { name, assistant });
+  if ((before.assistant ?? 'guide') !== assistant) return t('chat.notice_assistant', { name, assistant: assistantName(live.labelOf(assistant)) });
   const recording = now.recording ?? true;
   if ((before.recording ?? true) !== recording) return t(recording ? 'chat.notice_recording' : 'chat.notice_no_recording', { name });
   return t('chat.notice_settings', { name });

@@ -1,7 +1,8 @@
 /** A session as components see it: the same state, noticed by Svelte. */
 
 import * as api from '../../api/client';
-import type { Id, Participant } from '../../session/protocol';
+import { assistantName } from '../../app/assistant';
+import type { Id, MessageView, Participant } from '../../session/protocol';
 import { Session, type SessionState } from '../../session/session';
 import { socketUrl } from '../../session/socket';
 
@@ -11,7 +12,11 @@ export class Live {
   /** Everybody who is or was in it, by id. */
   readonly people: ReadonlyMap<Id, Participant> = $derived(new Map(this.#participants.map((p) => [p.id, p])));
 
-  constructor(session: Id, user: Id) {
+  readonly #labelOf: (assistant: string) => string;
+
+  /** `labelOf` gives the label of an assistant by its name in the settings. */
+  constructor(session: Id, user: Id, labelOf: (assistant: string) => string = (name) => (name === 'guide' ? 'Guide' : name)) {
+    this.#labelOf = labelOf;
     this.session = new Session({ session, user, url: socketUrl(location), reader: api });
     this.#state = this.session.state;
     this.session.listen((state) => (this.#state = state));
@@ -25,8 +30,25 @@ export class Live {
     return this.#state.view.participants;
   }
 
-  /** Returns how somebody is called here. */
+  /** The label of what answers here now. */
+  get assistantLabel(): string {
+    return this.labelOf(this.#state.view.session?.settings.assistant ?? 'guide');
+  }
+
+  /** Returns the label of an assistant by its name in the settings. */
+  labelOf(assistant: string): string {
+    return this.#labelOf(assistant);
+  }
+
+  /** Returns how somebody is called here; an assistant by what answers now. */
   nameOf(id: Id): string {
-    return id === 'system' ? 'Roundtable' : (this.people.get(id)?.display_name ?? 'Somebody');
+    if (id === 'system') return 'Roundtable';
+    const somebody = this.people.get(id);
+    return somebody?.kind === 'agent' ? assistantName(this.assistantLabel) : (somebody?.display_name ?? 'Somebody');
+  }
+
+  /** Returns who said this, by the name of then: an answer stays the answer of what gave it. */
+  authorOf({ author, answer }: Pick<MessageView, 'author' | 'answer'>): string {
+    return answer ? assistantName(answer.label) : this.nameOf(author);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addresses, at, isLoopback, linkState, spaced, urlOf } from './links';
+import { addresses, at, isLoopback, linkState, spaced, urlOf, ways } from './links';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
 const link = { uses: 0, has_password: false };
@@ -39,5 +39,17 @@ describe('links', () => {
 
   it('space a code as it is said', () => {
     expect(spaced('ABC234')).toBe('ABC 234');
+  });
+});
+
+describe('the ways in', () => {
+  it('are the roles that links give and the code, those that allow most first', () => {
+    const links = [{ role: 'viewer' as const }, { role: 'collaborator' as const }, { role: 'viewer' as const }];
+    expect(ways(links, 'K7MPQ3').map(({ key, count }) => [key, count])).toEqual([
+      ['link-collaborator', 1],
+      ['link-viewer', 2],
+      ['code', 1],
+    ]);
+    expect(ways([], null)).toEqual([]);
   });
 });

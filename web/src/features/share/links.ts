@@ -2,6 +2,7 @@
 
 import type { Link, NewLink } from '../../api/client';
 import { t } from '../../app/i18n';
+import type { Role } from '../../session/protocol';
 import { ago, exactTime } from '../../ui/time';
 
 /** Returns the address of a link that was just made; null when its secret was shown before. */
@@ -48,4 +49,21 @@ export function linkState(link: Stand, now: number): { works: boolean; words: st
     link.expires_at ? t('share.until', { time: exactTime(link.expires_at) }) : '',
   ];
   return { works: true, words: parts.filter(Boolean).join(', ') };
+}
+
+/** One way in for somebody new. */
+export interface Way {
+  key: string;
+  by: 'link' | 'code';
+  role: Role;
+  /** How many links there are of it. */
+  count: number;
+}
+
+/** Returns the ways in that are open, those that allow most first. */
+export function ways(links: readonly Pick<Link, 'role'>[], code: string | null | undefined): Way[] {
+  const byRole = (['moderator', 'collaborator', 'viewer'] as const).map((role): Way => {
+    return { key: `link-${role}`, by: 'link', role, count: links.filter((link) => link.role === role).length };
+  });
+  return [...byRole.filter((way) => way.count > 0), ...(code ? [{ key: 'code', by: 'code', role: 'viewer', count: 1 } as const] : [])];
 }

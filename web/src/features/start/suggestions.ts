@@ -2,11 +2,6 @@
 
 import { t } from '../../app/i18n';
 
-/** Returns whether this name is the guide's, which follows rules and is no AI model. */
-export function isGuide(label: string): boolean {
-  return /^guide\b/i.test(label.trim());
-}
-
 /** The guide reads English, so what is sent to it is English in every language; a model gets what is shown. */
 export function suggestions(guide: boolean): { label: string; text: string }[] {
   if (guide) {

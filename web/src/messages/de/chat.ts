@@ -90,6 +90,7 @@ export default {
 
   code: 'Code',
   table: 'Tabelle',
+  formula: 'Formel',
 
   file_too_large: '{name} hat {size}; höchstens 25 MiB können angehängt werden.',
   files_too_many: 'Höchstens 10 Dateien gehen mit einer Nachricht.',

@@ -19,4 +19,6 @@ export default {
   role_moderator: 'Moderation',
   role_collaborator: 'Mitarbeit',
   role_viewer: 'Zuschauen',
+  a_model: 'KI-Modell',
+  not_a_model: 'kein KI-Modell',
 };

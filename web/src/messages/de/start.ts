@@ -15,6 +15,7 @@ export default {
   about_1: 'Alle in einer Sitzung fragen denselben Assistenten und sehen jedes Wort, während es entsteht.',
   about_2: 'Eine Warteschlange zeigt, wer als Nächstes dran ist, und das Nebengespräch bleibt unter den Menschen.',
   about_3: 'Alles bleibt erhalten; wer später kommt, sieht das Ganze.',
+  about_model: 'Ein Guide antwortet sofort, ganz ohne Modell. Modelle auf diesem Rechner und Schlüssel in seiner Umgebung werden dir angeboten, sobald du drin bist.',
   your_sessions: 'Deine Sitzungen',
   join_title: 'Einer Sitzung beitreten',
   join_text: 'Jemand lässt dich herein. Die anderen sehen den Namen, den du hier eingibst.',
@@ -38,6 +39,7 @@ export default {
   intro_model_text:
     'Alle hier können mich fragen, und alle sehen die Antwort, während sie entsteht. Ich lese dieses Gespräch, nie das Nebengespräch.',
   intro_try: 'Drei Dinge zum Ausprobieren',
+  intro_models: 'Oder lass eines davon antworten',
   try_guide_1: 'Was kannst du?',
   try_guide_2: 'Wie funktioniert die Warteschlange?',
   try_guide_3: 'Eine lange Antwort ansehen und anhalten',
@@ -45,6 +47,7 @@ export default {
   try_model_2: 'Vergleiche drei Arten, Besprechungsnotizen aufzubewahren, als Tabelle.',
   try_model_3: 'Erkläre mit einem kurzen Stück Code, was eine Race Condition ist.',
   connect: 'Modell verbinden',
+  connect_more: 'Ein Modell anders verbinden',
   connect_text: 'Auf diesem Rechner gefunden. Nur was Menschen dem Assistenten schreiben, geht dorthin, nie das Nebengespräch.',
   connect_use: 'Verbinden',
   connect_using: 'Verbindet …',

@@ -90,6 +90,7 @@ export default {
 
   code: 'Code',
   table: 'Table',
+  formula: 'Formula',
 
   file_too_large: '{name} is {size}; at most 25 MiB can be attached.',
   files_too_many: 'At most 10 files go with a message.',

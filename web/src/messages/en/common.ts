@@ -20,4 +20,6 @@ export default {
   role_moderator: 'Moderator',
   role_collaborator: 'Collaborator',
   role_viewer: 'Viewer',
+  a_model: 'AI model',
+  not_a_model: 'not an AI model',
 };

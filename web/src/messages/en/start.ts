@@ -16,6 +16,7 @@ export default {
   about_1: 'Everybody in a session prompts the same assistant and sees each word as it comes.',
   about_2: 'A queue shows whose turn is next, and side chat stays among the people.',
   about_3: 'All of it is kept, so whoever comes late sees everything.',
+  about_model: 'A guide answers at once, without any model. Models found on this machine, and keys in its environment, are offered to you as soon as you are in.',
   your_sessions: 'Your sessions',
   join_title: 'Join a session',
   join_text: 'Somebody has let you in. The others will see the name that you type here.',
@@ -39,6 +40,7 @@ export default {
   intro_model_text:
     'Everybody here can ask me, and everybody sees the answer while it is made. I read this conversation, never the side chat.',
   intro_try: 'Three things to try',
+  intro_models: 'Or let one of these answer',
   try_guide_1: 'What can you do?',
   try_guide_2: 'How does the queue work?',
   try_guide_3: 'See a long answer arrive, and press Stop',
@@ -46,6 +48,7 @@ export default {
   try_model_2: 'Compare three ways to keep meeting notes, as a table.',
   try_model_3: 'Explain what a race condition is, with a short piece of code.',
   connect: 'Connect a model',
+  connect_more: 'Other ways to connect a model',
   connect_text: 'Found on this machine. Only what people write to the assistant goes there, never the side chat.',
   connect_use: 'Connect',
   connect_using: 'Connecting …',

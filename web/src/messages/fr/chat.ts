@@ -90,6 +90,7 @@ export default {
 
   code: 'Code',
   table: 'Tableau',
+  formula: 'Formule',
 
   file_too_large: '{name} fait {size} ; on peut joindre au plus 25 Mio.',
   files_too_many: 'Au plus 10 fichiers par message.',

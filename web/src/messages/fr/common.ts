@@ -19,4 +19,6 @@ export default {
   role_moderator: 'Modération',
   role_collaborator: 'Collaboration',
   role_viewer: 'Lecture',
+  a_model: 'modèle d’IA',
+  not_a_model: 'pas un modèle d’IA',
 };

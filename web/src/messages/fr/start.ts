@@ -15,6 +15,7 @@ export default {
   about_1: 'Dans une session, tous interrogent le même assistant et voient chaque mot arriver.',
   about_2: 'Une file montre à qui le tour, et l’aparté reste entre les personnes.',
   about_3: 'Tout est conservé : qui arrive tard voit l’ensemble.',
+  about_model: 'Un guide répond tout de suite, sans aucun modèle. Les modèles trouvés sur cette machine, et les clés de son environnement, vous sont proposés dès que vous êtes entré.',
   your_sessions: 'Vos sessions',
   join_title: 'Rejoindre une session',
   join_text: 'Quelqu’un vous fait entrer. Les autres verront le nom que vous écrivez ici.',
@@ -38,6 +39,7 @@ export default {
   intro_model_text:
     'Chacun ici peut m’interroger, et chacun voit la réponse se faire. Je lis cette conversation, jamais l’aparté.',
   intro_try: 'Trois choses à essayer',
+  intro_models: 'Ou laissez répondre l’un de ceux-ci',
   try_guide_1: 'Que sais-tu faire ?',
   try_guide_2: 'Comment marche la file ?',
   try_guide_3: 'Voir arriver une longue réponse, et l’arrêter',
@@ -45,6 +47,7 @@ export default {
   try_model_2: 'Compare trois façons de garder des notes de réunion, en tableau.',
   try_model_3: 'Explique ce qu’est une situation de compétition, avec un court exemple de code.',
   connect: 'Connecter un modèle',
+  connect_more: 'Connecter un modèle autrement',
   connect_text: 'Trouvé sur cette machine. Seul ce qu’on écrit à l’assistant y va, jamais l’aparté.',
   connect_use: 'Connecter',
   connect_using: 'Connexion …',

@@ -8,7 +8,7 @@ import { mended } from './mend';
 import { Painter } from './painter';
 import { destination, isAttachment } from './sanitize';
 
-const WORDS = { copy: 'Copy', copied: 'Copied', code: 'Code', table: 'Table' };
+const WORDS = { copy: 'Copy', copied: 'Copied', code: 'Code', table: 'Table', formula: 'Formula' };
 
 function painted(source: string, options = {}): HTMLElement {
   const root = document.createElement('div');

@@ -18,6 +18,7 @@ export interface Words {
   /** Says what a region of code is where it scrolls. */
   code: string;
   table: string;
+  formula: string;
 }
 
 export interface PaintOptions {
@@ -120,8 +121,14 @@ export class Painter {
       this.#again(maths.load());
       return;
     }
-    const mathml = maths.mathml(tex, place.getAttribute('data-display') === 'true');
+    const isDisplay = place.getAttribute('data-display') === 'true';
+    const mathml = maths.mathml(tex, isDisplay);
     if (mathml !== null) place.replaceChildren(sanitize(mathml));
+    if (!isDisplay) return;
+    // It may be wider than the screen, and is scrolled by keyboard too.
+    (place as HTMLElement).tabIndex = 0;
+    place.setAttribute('role', 'region');
+    place.setAttribute('aria-label', this.#words.formula);
   }
 
   /** Paints everything again when `loaded`; where that fails, what is shown stays. */
