@@ -38,7 +38,7 @@ describe('a model that is at hand', () => {
     expect(await header(ana).innerText()).toBe('Guide');
     await header(ana).click();
     await ana.page.getByRole('menuitem', { name: 'Connect a model' }).click();
-    const card = ana.page.locator('[data-found]', { hasText: 'Ollama' });
+    const card = ana.page.getByRole('dialog').locator('[data-found]', { hasText: 'Ollama' });
     await card.getByLabel('Model').selectOption('qwen3:8b');
     await audit(ana.page);
     await card.getByRole('button', { name: 'Connect' }).click();

@@ -133,6 +133,7 @@ describe('a file on its way', () => {
   it('says how far it is, holds the message back meanwhile, and is taken away at any time; what is written stays', async () => {
     const [ana, ben] = await two();
     await slow(ana, 700_000);
+    await ana.page.getByLabel('To:').selectOption('everyone');
     await composer(ana).fill('the plan');
     const field = ana.page.locator('.composer input[type="file"]').first();
     await field.setInputFiles({ name: 'plan.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(4_000_000, 7) });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { audit, overhang, shifts, smallTargets, watchShifts } from './support/audit';
+import { audit, overhang, shifts, smallTargets, watchShifts, watchShiftsFromStart } from './support/audit';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
 
@@ -296,7 +296,9 @@ describe('the first minute', () => {
     expect(await smallTargets(ana.page, 'body'), 'first page').toEqual([]);
     await ana.start(here.server.url);
     expect(await overhang(ana.page)).toBe(0);
-    expect(await smallTargets(ana.page, 'header'), 'header').toEqual([]);
+    expect(await smallTargets(ana.page, 'header, [data-introduction]'), 'header and introduction').toEqual([]);
+    const hello = ana.page.getByRole('heading', { name: 'Hello, I am the Guide' });
+    expect((await hello.boundingBox())!.y, 'the introduction is read from its beginning').toBeGreaterThan(56);
     await ana.openTab('People');
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'people').toEqual([]);
     await ana.page.getByRole('button', { name: 'Close' }).tap();
@@ -305,11 +307,52 @@ describe('the first minute', () => {
     expect(await overhang(ana.page)).toBe(0);
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'share').toEqual([]);
     await ana.page.getByRole('button', { name: 'Close' }).tap();
+    const close = () => ana.page.getByRole('button', { name: 'Close' }).tap();
+    await ana.page.locator('header h1 button').tap();
+    await ana.page.getByRole('menuitem', { name: 'Who answers here' }).waitFor();
+    expect(await smallTargets(ana.page, '[role="menu"]'), 'menu of the title').toEqual([]);
+    await ana.page.getByRole('menuitem', { name: 'Who answers here' }).tap();
+    await ana.page.getByRole('menuitem', { name: 'Connect a model' }).waitFor();
+    expect(await smallTargets(ana.page, '[role="menu"]'), 'menu of the assistant').toEqual([]);
+    await ana.page.getByRole('menuitem', { name: 'Connect a model' }).tap();
+    await ana.page.getByRole('dialog').getByText('Your own endpoint').waitFor();
+    expect(await smallTargets(ana.page, '[role="dialog"]'), 'connect').toEqual([]);
+    await close();
+    await ana.page.locator('header h1 button').tap();
+    await ana.page.getByRole('menuitem', { name: 'Settings' }).tap();
+    await ana.page.getByRole('heading', { name: 'Settings' }).waitFor();
+    expect(await overhang(ana.page)).toBe(0);
+    expect(await smallTargets(ana.page, '[role="dialog"]'), 'settings').toEqual([]);
+    await close();
+    await ana.openTab('Side chat');
+    await ana.page.getByLabel('Message to side chat').waitFor();
+    expect(await smallTargets(ana.page, '[role="dialog"]'), 'side chat').toEqual([]);
+    await close();
     await ana.page.getByRole('link', { name: 'Back to your sessions' }).tap();
     await ana.page.locator('.sessions a').first().waitFor();
     expect(await overhang(ana.page)).toBe(0);
     expect(await smallTargets(ana.page, 'body'), 'first page of somebody known').toEqual([]);
   });
+
+  for (const [kind, options] of [['a wide screen', {}], ['a phone', PHONE]] as const) {
+    it(`nothing jumps while a page opens, on ${kind}`, async () => {
+      const [ana, ben] = await here.two({ ben: options });
+      await ana.say('**hello**, here is `code`\n\n| a | b |\n|---|---|\n| 1 | 2 |');
+      await ana.say('/help', 'assistant');
+      await ana.answers('completed').waitFor();
+      const session = ben.page.url();
+      await watchShiftsFromStart(ben.page);
+      await ben.page.goto(session);
+      await ben.isLive();
+      await ben.answers('completed').locator('strong, code').first().waitFor();
+      const inSession = await shifts(ben.page);
+      expect(inSession.sum, inSession.what.join('\n')).toBeLessThan(0.02);
+      await ben.page.goto(here.server.url);
+      await ben.page.locator('.sessions a').first().waitFor();
+      const onStart = await shifts(ben.page);
+      expect(onStart.sum, onStart.what.join('\n')).toBeLessThan(0.05);
+    });
+  }
 
   it('nothing jumps while an answer streams', async () => {
     const [ana, ben] = await two();

@@ -107,15 +107,22 @@ describe('texts that want to be more than text', () => {
     const box = ana.page.locator('[data-name="main"] .scroll');
     const seen = new Set<string>();
     // From the end to the beginning, and each screen is looked at.
-    for (let top = Number.POSITIVE_INFINITY; top > 0; ) {
+    for (;;) {
       await eventually(() => ana.page.locator('[data-stream="main"]').getAttribute('aria-busy')).toBe('false');
       for (const n of await ana.page.locator('.message').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-message')!))) seen.add(n);
       await expectOnlyText(ana);
-      top = await box.evaluate((b) => (b.scrollTop -= b.clientHeight));
+      if ((await box.evaluate((b) => b.scrollTop)) === 0) break;
+      await box.evaluate(async (b) => {
+        b.scrollTop -= b.clientHeight;
+        // What is there now is drawn with the next frame, and its heights are known with the one after.
+        for (let frame = 0; frame < 3; frame++) await new Promise((next) => requestAnimationFrame(next));
+      });
     }
     expect(seen.size).toBe(PAYLOADS.length);
-    await ana.page.getByLabel('Message', { exact: true }).fill('<img src=x onerror=alert(1)>');
-    await ana.page.getByLabel('Message', { exact: true }).press('Enter');
+    await ana.say('<img src=x onerror=alert(1)>');
+    // It is the last of all, and the conversation has gone to its end.
+    await eventually(() => ana.page.locator('.message').last().getAttribute('aria-posinset')).toBe(String(PAYLOADS.length + 1));
+    await eventually(() => ana.pending()).toBe(0);
     await ana.act(ana.row('<img src=x onerror=alert(1)>'), 'Edit');
     await expectOnlyText(ana);
   });

@@ -22,7 +22,9 @@ export const overhang = (page: Page) =>
 
 /** Returns what can be pressed inside `within` and is smaller than a finger (44 px), by name and size. */
 export function smallTargets(page: Page, within: string): Promise<string[]> {
-  return page.evaluate((selector) => {
+  return page.evaluate(async (selector) => {
+    // What is still growing into its place is measured once it is there.
+    await Promise.all(document.getAnimations().map((one) => one.effect?.getTiming().iterations === Infinity || one.finished.catch(() => {})));
     const roots = [...document.querySelectorAll(selector)];
     const all = roots.flatMap((root) => [...root.querySelectorAll<HTMLElement>('button, a[href], select, input, textarea, [role="tab"], [role="menuitem"]')]);
     return all
@@ -38,18 +40,21 @@ export function smallTargets(page: Page, within: string): Promise<string[]> {
 }
 
 /** Begins to add up how much things jump without a person's doing. */
-export function watchShifts(page: Page): Promise<void> {
-  return page.evaluate(() => {
-    const shifts: string[] = [];
-    Object.assign(globalThis, { shifts, shifted: 0 });
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean; sources: { node: Node | null }[] })[]) {
-        if (entry.hadRecentInput) continue;
-        (globalThis as unknown as { shifted: number }).shifted += entry.value;
-        shifts.push(`${entry.value.toFixed(4)} ${entry.sources.map((s) => (s.node as HTMLElement | null)?.outerHTML?.slice(0, 120)).join(' | ')}`);
-      }
-    }).observe({ type: 'layout-shift', buffered: false });
-  });
+export const watchShifts = (page: Page): Promise<void> => page.evaluate(addShifts);
+
+/** Does so from the beginning of every page that is opened from now on. */
+export const watchShiftsFromStart = (page: Page): Promise<unknown> => page.addInitScript(addShifts);
+
+function addShifts(): void {
+  const shifts: string[] = [];
+  Object.assign(globalThis, { shifts, shifted: 0 });
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean; sources: { node: Node | null }[] })[]) {
+      if (entry.hadRecentInput) continue;
+      (globalThis as unknown as { shifted: number }).shifted += entry.value;
+      shifts.push(`${entry.value.toFixed(4)} ${entry.sources.map((s) => (s.node as HTMLElement | null)?.outerHTML?.slice(0, 120)).join(' | ')}`);
+    }
+  }).observe({ type: 'layout-shift', buffered: false });
 }
 
 /** Returns the sum since `watchShifts`, and what moved. */
