@@ -378,7 +378,7 @@ export const endings: Happening[] = (['turn.stopped', 'turn.failed', 'turn.lost'
       kind,
       actor: kind === 'turn.stopped' ? ANA : 'system',
       time: at(10, 4, i * 10 + 3),
-      data: { turn, message: answer, length: text.length, ...(kind === 'turn.failed' ? { code: 'model_unavailable', detail: 'The model did not answer in time.' } : {}) },
+      data: { turn, message: answer, length: text.length, ...(kind === 'turn.failed' ? { code: 'model_timed_out', detail: 'The model did not answer in time.' } : {}) },
     } as Happening,
   ];
 });

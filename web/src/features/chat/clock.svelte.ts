@@ -18,7 +18,10 @@ export const eachSecond = every(1_000);
 /** Returns now, again with each half minute. */
 export const eachHalfMinute = every(30_000);
 
-/** Returns whole seconds since a time, from the server's clock, which may differ a little from ours. */
-export function secondsSince(at: string, now: number): number {
-  return Math.max(0, Math.floor((now - Date.parse(at)) / 1000));
+/** Returns how long ago a time of the server's clock was, which may differ a little from ours: `8 s`, `2 min 05 s`. */
+export function elapsed(at: string, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(at)) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${String(seconds % 60).padStart(2, '0')} s` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }

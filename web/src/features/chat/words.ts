@@ -11,6 +11,20 @@ export function quoted(from: string, text: string): string {
   return [from, ...text.split('\n')].map((line) => `> ${line}`.trimEnd()).join('\n');
 }
 
+/** Returns the beginning of a message as one line without its marks, for where it is only named. */
+export function oneLine(text: string): string {
+  return text
+    .slice(0, 600)
+    .replace(/^\s*(?:```.*|~~~.*|\|?[\s|:-]+\|[\s|:-]*)$/gm, ' ')
+    .replace(/!?\[([^\]\n]*)\]\([^)\s]*\)/g, '$1')
+    .replace(/^\s*(?:#{1,6}|>+|[-*+]|\d{1,9}[.)])\s+/gm, '')
+    .replace(/(\*\*|__|~~|`+|\$\$)/g, '')
+    .replace(/(^|[\s(])[*_](\S(?:[^*_\n]*\S)?)[*_](?=$|[\s.,;:!?)])/gm, '$1$2')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 200);
+}
+
 /** Returns how an answer ended, where that needs saying. */
 export function endWords(answer: AnswerView, nameOf: (id: string) => string): string {
   switch (answer.state) {

@@ -62,9 +62,9 @@ export function stateWords(session: SessionView): string {
       return t('shell.state_paused');
     case 'completed':
     case 'terminated':
-      return t('shell.state_ended', { reason: session.end_reason ?? t('shell.session_ended') });
+      return t(session.end_reason === 'expired' ? 'shell.state_expired' : 'shell.state_ended');
     case 'failed':
-      return t('shell.state_failed', { reason: session.end_reason ?? t('shell.session_failed') });
+      return t('shell.state_failed');
     case 'active':
       return '';
   }

@@ -66,10 +66,10 @@ export default {
   new_text: 'New text',
   edit_hint: 'Enter saves, Escape cancels',
 
-  answering: '{name} is answering · {seconds} s',
-  thinking: '{name} is thinking · {seconds} s',
+  answering: '{name} is answering · {time}',
+  thinking: '{name} is thinking · {time}',
   queue: 'Queue',
-  answers_whom: '{name} answers {other} · {seconds} s',
+  answers_whom: '{name} answers {other} · {time}',
   stop: 'Stop',
   is_next: '{name} is next',
   after_that: '{name} after that',

@@ -66,10 +66,10 @@ export default {
   new_text: 'Nouveau texte',
   edit_hint: 'Entrée enregistre, Échap annule',
 
-  answering: '{name} répond · {seconds} s',
-  thinking: '{name} réfléchit · {seconds} s',
+  answering: '{name} répond · {time}',
+  thinking: '{name} réfléchit · {time}',
   queue: 'File d’attente',
-  answers_whom: '{name} répond à {other} · {seconds} s',
+  answers_whom: '{name} répond à {other} · {time}',
   stop: 'Arrêter',
   is_next: 'Ensuite : {name}',
   after_that: 'Puis : {name}',

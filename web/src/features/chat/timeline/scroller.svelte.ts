@@ -204,10 +204,11 @@ export class Scroller {
   #stay(): void {
     const box = this.#box;
     if (!box) return;
+    // Where nothing has been said, the end is the only row, and what stands there instead is read from its beginning.
     if (this.#target !== null) {
       const row = this.#heights.of(this.#target);
       this.#scroll(this.#heights.top(this.#target) - Math.max(16, (box.clientHeight - row) / 3));
-    } else if (this.#atEnd) this.#scroll(box.scrollHeight - box.clientHeight);
+    } else if (this.#atEnd && this.#heights.count > 1) this.#scroll(box.scrollHeight - box.clientHeight);
   }
 
   #scroll(top: number): void {
