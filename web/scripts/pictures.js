@@ -28,10 +28,10 @@ const looks = {
   'phone-light': { ...sizes.phone, colorScheme: 'light' },
   'phone-dark': { ...sizes.phone, colorScheme: 'dark' },
   'wide-contrast': { ...sizes.wide, colorScheme: 'dark', theme: 'contrast' },
-  'narrow-de': { ...narrow, colorScheme: 'light', language: 'de' },
-  'wide-fr': { ...sizes.wide, colorScheme: 'light', language: 'fr' },
-  'small-de': { ...small, colorScheme: 'light', language: 'de' },
-  'small-fr': { ...small, colorScheme: 'dark', language: 'fr' },
+  'narrow-de': { ...narrow, colorScheme: 'light', language: 'de', locale: 'de-DE' },
+  'wide-fr': { ...sizes.wide, colorScheme: 'light', language: 'fr', locale: 'fr-FR' },
+  'small-de': { ...small, colorScheme: 'light', language: 'de', locale: 'de-DE' },
+  'small-fr': { ...small, colorScheme: 'dark', language: 'fr', locale: 'fr-FR' },
 };
 const faults = [];
 const watch = (page, name) => {

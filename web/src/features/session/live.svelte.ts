@@ -2,6 +2,7 @@
 
 import * as api from '../../api/client';
 import { assistantName } from '../../app/assistant';
+import { t } from '../../app/i18n';
 import type { Id, MessageView, Participant } from '../../session/protocol';
 import { Session, type SessionState } from '../../session/session';
 import { socketUrl } from '../../session/socket';
@@ -44,7 +45,7 @@ export class Live {
   nameOf(id: Id): string {
     if (id === 'system') return 'Roundtable';
     const somebody = this.people.get(id);
-    return somebody?.kind === 'agent' ? assistantName(this.assistantLabel) : (somebody?.display_name ?? 'Somebody');
+    return somebody?.kind === 'agent' ? assistantName(this.assistantLabel) : (somebody?.display_name ?? t('common.somebody'));
   }
 
   /** Returns who said this, by the name of then: an answer stays the answer of what gave it. */
