@@ -138,7 +138,8 @@ impl Session {
         }
     }
 
-    /// Decides what is due at `cx.now`: the session's expiry, or the loss of a turn whose lease has ended.
+    /// Decides what is due at `cx.now`: the session's expiry, the loss of a turn whose lease has ended, or the
+    /// erasing of what was not recorded, some at a time.
     ///
     /// `key` becomes the id of the first event. No event: nothing is due.
     pub fn on_time(&self, cx: &Context<'_>, key: Uuid) -> Decision {

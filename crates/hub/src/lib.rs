@@ -16,6 +16,7 @@
 //! | `fanout` | who gets what, coalescing |
 //! | `joins` | subscribe, then read, then release |
 //! | `lanes` | ephemeral slots, newest wins |
+//! | [`replay`] | the state at any place of the log, and what followed at its pace |
 //! | `views` | view snapshots and pages, made off the room's task |
 //! | [`turns`] | the live text of a running turn, and what is handed to drivers |
 //! | [`uploads`] | uploaded files: who may, who reads, what assistants are told |
@@ -31,6 +32,7 @@ mod lanes;
 pub mod manager;
 pub mod metrics;
 pub mod outbox;
+pub mod replay;
 pub mod room;
 mod rooms;
 pub mod turns;

@@ -487,7 +487,7 @@ impl SessionManager {
     }
 
     /// Asks a question about a session that `user` may see; `not_found` otherwise.
-    async fn viewed<T: Send + 'static>(
+    pub(crate) async fn viewed<T: Send + 'static>(
         &self,
         session: SessionId,
         user: UserId,

@@ -209,7 +209,7 @@ fn age(at: &BTreeMap<Stream, Seq>, streams: StreamSet, now: [Seq; 4]) -> u64 {
 }
 
 /// Folds a stored event in; one that this version does not know only counts.
-fn fold(view: &mut View, event: &StoredEvent) {
+pub(crate) fn fold(view: &mut View, event: &StoredEvent) {
     match Event::from_stored(event.stream, event.seq, &event.header, &event.body) {
         Ok(event) => view.apply(&event),
         Err(BodyError::UnknownKind(_)) => view.skip(event.stream, event.seq),

@@ -14,6 +14,7 @@
 //! | [`grant`] | permissions, roles and the value that `access` computes |
 //! | [`problem`] | the error catalogue and the one error shape |
 //! | [`frame`] | what travels on the WebSocket |
+//! | [`timeline`] | a session's history at a glance |
 //! | [`view`] | the fold that people see |
 
 pub mod command;
@@ -23,6 +24,7 @@ pub mod grant;
 pub mod ids;
 pub mod model;
 pub mod problem;
+pub mod timeline;
 pub mod view;
 
 pub use command::Command;

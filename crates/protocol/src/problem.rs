@@ -68,6 +68,7 @@ codes! {
     CrossSite = "cross_site", 403, false, "The request came from another site", "Caller: use this server's own page, or a bearer token.";
     WrongHost = "wrong_host", 421, false, "This server does not answer to that host name", "Administrator: set public_url or allowed_hosts.";
     HostingNotAllowed = "hosting_not_allowed", 403, false, "You may not start sessions here", "Administrator: allow it; otherwise join by a link.";
+    NotRecorded = "not_recorded", 409, false, "The session is not recorded", "Owner: switch recording on; what happens from then on can be replayed.";
     SessionNotActive = "session_not_active", 409, false, "The session is not active", "Owner: start or resume it; an ended one stays ended.";
     IllegalTransition = "illegal_transition", 409, false, "The session cannot go from its state to that one", "Caller: read its state first.";
     NotAvailable = "not_available", 422, false, "This server has no such function", "Caller: choose another value.";

@@ -15,6 +15,7 @@ pub mod live;
 pub mod messages;
 pub mod meta;
 pub mod participants;
+pub mod replay;
 pub mod reports;
 pub mod sessions;
 pub mod stats;
@@ -57,6 +58,9 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(events::events))
         .routes(routes!(events::page))
         .routes(routes!(live::live))
+        .routes(routes!(replay::replay))
+        .routes(routes!(replay::state))
+        .routes(routes!(replay::timeline))
         .routes(routes!(messages::post))
         .routes(routes!(messages::get, messages::edit, messages::redact))
         .routes(routes!(messages::command))

@@ -424,6 +424,26 @@ export interface paths {
         patch: operations["patch_sessions_session_id_participants_participant_id"];
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Replays a session: `snapshot` with the state at the beginning, then `events` and `delta` at their pace, `end` at the
+         *     end. Goes on after `Last-Event-ID`, then without a snapshot. To pause, stop reading or hang up; to seek, begin anew.
+         */
+        get: operations["get_sessions_session_id_replay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/start": {
         parameters: {
             query?: never;
@@ -441,6 +461,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the state of a session as it was at a place of its history. */
+        get: operations["get_sessions_session_id_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/terminate": {
         parameters: {
             query?: never;
@@ -452,6 +489,23 @@ export interface paths {
         put?: never;
         /** Ends a session by force. */
         post: operations["post_sessions_session_id_terminate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads when how much happened and what stands out. */
+        get: operations["get_sessions_session_id_timeline"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -677,7 +731,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1374,6 +1428,22 @@ export interface components {
             /** @description Who. */
             user: components["schemas"]["UserBody"];
         };
+        /** @description An event that stands out. */
+        Marker: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What kind of event. */
+            kind: string;
+            message?: components["schemas"]["MessageId"] | null;
+            /** @description What it is called, when it has a name: a checkpoint's, a branch's. */
+            name?: string | null;
+            /** @description Which event. */
+            seq: components["schemas"]["Seq"];
+            turn?: components["schemas"]["TurnId"] | null;
+        };
         /** @description Oneself. */
         Me: {
             /** @description The name of the assistant that answers in sessions that name none. */
@@ -1830,6 +1900,16 @@ export interface components {
              * @description Echoed in the pong.
              */
             id?: number;
+        };
+        /** @description When a seq was reached. */
+        Point: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description The seq. */
+            seq: components["schemas"]["Seq"];
         };
         /**
          * @description Whether somebody is there.
@@ -2325,6 +2405,24 @@ export interface components {
          * @enum {string}
          */
         StartMode: "live" | "replay" | "snapshot" | "waiting";
+        /** @description The state of a session at a place of its history. */
+        StateBody: {
+            /** @description The last seq of each stream that is folded in. */
+            at: {
+                [key: string]: number;
+            };
+            /** @description The identity of the numbering. */
+            epoch: components["schemas"]["Epoch"];
+            /** @description SHA-256 of `view` as JSON, in hexadecimal: the same at the same place, live and replayed. */
+            hash: string;
+            /**
+             * Format: date-time
+             * @description When the last of these happened; null before the first.
+             */
+            time?: string | null;
+            /** @description The state: everything but the older messages. */
+            view: components["schemas"]["View"];
+        };
         /** @description Counts over the whole server. */
         StatsBody: {
             /**
@@ -2407,6 +2505,34 @@ export interface components {
             streams: components["schemas"]["StreamStart"][];
             /** @description Who you are in it. */
             you: components["schemas"]["You"];
+        };
+        /** @description A stream's history at a glance. */
+        Timeline: {
+            /** @description The identity of the numbering. */
+            epoch: components["schemas"]["Epoch"];
+            /**
+             * Format: date-time
+             * @description When its first event happened.
+             */
+            first_at?: string | null;
+            /** @description Its last seq. */
+            head: components["schemas"]["Seq"];
+            /**
+             * Format: date-time
+             * @description When its last event happened.
+             */
+            last_at?: string | null;
+            /** @description What stands out, at most 2,000, in order. */
+            markers: components["schemas"]["Marker"][];
+            /**
+             * Format: int64
+             * @description How many markers there are beyond these.
+             */
+            markers_left_out: number;
+            /** @description When which seq was reached: the first event, the last one, and at most 998 between them at equal steps. */
+            points: components["schemas"]["Point"][];
+            /** @description The stream. */
+            stream: components["schemas"]["Stream"];
         };
         /** @description A turn that has not ended. */
         Turn: {
@@ -3954,6 +4080,56 @@ export interface operations {
             };
         };
     };
+    get_sessions_session_id_replay: {
+        parameters: {
+            query?: {
+                /** @description Stream names with commas between; `main` when absent. */
+                streams?: string;
+                /** @description Begin after this seq of the first of the streams; from the start when absent. */
+                after?: number;
+                /** @description Begin after what had happened at this time; instead of `after`. */
+                time?: string;
+                /** @description How fast: 0.25 to 16; 1 when absent. */
+                speed?: number;
+                /**
+                 * @description What a pause is cut to before the speed counts. Unit: milliseconds, at most an hour; 2,000 when absent, 0 keeps
+                 *     pauses as long as they were.
+                 */
+                max_gap_ms?: number;
+                /** @description After how many events to stop: 1 is a single step. At the end of the history when absent. */
+                limit?: number;
+            };
+            header?: {
+                /** @description The id of the last event that the reader has */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Frames */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ServerFrame"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_sessions_session_id_start: {
         parameters: {
             query?: never;
@@ -3975,6 +4151,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_state: {
+        parameters: {
+            query?: {
+                /** @description Stream names with commas between; `main` when absent. */
+                streams?: string;
+                /** @description The seq of the first of the streams up to which everything counts; now when absent. */
+                at?: number;
+                /** @description The time up to which everything counts; instead of `at`. */
+                time?: string;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StateBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
@@ -4013,6 +4227,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_timeline: {
+        parameters: {
+            query?: {
+                /** @description The stream; `main` when absent. */
+                stream?: components["schemas"]["Stream"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The timeline */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

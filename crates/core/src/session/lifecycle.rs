@@ -3,6 +3,8 @@
 //! Owns: legal moves, the fields of the session itself, expiry. Must not know: who may do it (that is the grant's).
 //! Invariant: an ended session stays ended, and ending it ends every turn in the same decision.
 
+use std::time::Duration;
+
 use roundtable_protocol::command::{Command, SessionChangeDetails, SessionEnd, SessionRename};
 use roundtable_protocol::event::{
     Actor, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionRenamed,
@@ -25,6 +27,9 @@ use crate::context::{Context, Decision, Founding, Rejection};
 
 /// What a session is called until somebody or a message gives it a title.
 pub(super) const UNTITLED: &str = "New session";
+
+/// How long what was said in a session that is not recorded stays readable after its end.
+pub(super) const KEPT_UNRECORDED: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything about the session itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +91,13 @@ impl Lifecycle {
     /// Returns when the session ends by itself, unless it has ended.
     pub fn expiry(&self) -> Option<Timestamp> {
         self.expires_at.filter(|_| self.created && !self.state.is_ended())
+    }
+
+    /// Returns when a session that is not recorded forgets what was said: 24 hours after its end.
+    pub fn forgets_at(&self) -> Option<Timestamp> {
+        let ended = self.ended_at.filter(|_| self.state.is_ended() && !self.settings.recording)?;
+        // Beyond the end of time nothing is due.
+        ended.checked_add(KEPT_UNRECORDED).ok()
     }
 
     pub fn apply_created(&mut self, data: &SessionCreated, at: Timestamp) {
@@ -335,13 +347,6 @@ fn check_settings(settings: &Settings) -> Result<(), Rejection> {
             "/settings/require_approval",
             Code::NotAvailable,
             "this server has no lobby yet: whoever has a link joins at once; leave it false",
-        );
-    }
-    if !settings.recording {
-        return refuse(
-            "/settings/recording",
-            Code::NotAvailable,
-            "this server records every session; sessions that are not recorded do not exist yet: leave it true",
         );
     }
     if settings.max_participants == Some(0) {

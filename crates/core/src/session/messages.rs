@@ -23,8 +23,8 @@ use roundtable_protocol::model::Attachment;
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
-use super::draft::By;
-use super::{lifecycle, text, turns};
+use super::draft::{By, Draft};
+use super::{Session, lifecycle, text, turns};
 use crate::context::{Caller, Decision, Rejection, Upload};
 
 /// What is known about a message without its text.
@@ -83,6 +83,9 @@ struct Place {
     stream: Stream,
     n: u32,
 }
+
+/// About how many events lose their text in one commit. Unit: events.
+const ERASED_AT_ONCE: usize = 500;
 
 const REDACTED: u8 = 1;
 const DECISION: u8 = 2;
@@ -178,6 +181,12 @@ impl Messages {
             _ => return None,
         };
         self.places.get(&id).map(|place| place.stream)
+    }
+
+    /// Returns every message whose text has not been erased.
+    pub fn unerased(&self) -> impl Iterator<Item = MessageId> {
+        let entries = self.lines.iter().flat_map(|line| &line.pages).flat_map(|page| page.iter());
+        entries.filter(|entry| !entry.is(REDACTED)).map(|entry| entry.0)
     }
 
     /// Returns every event that bears text of a message.
@@ -394,6 +403,23 @@ pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decisio
     lifecycle::untitle(by.session, &mut draft, data.message);
     draft.redact(by.session.messages.texts(data.message));
     Ok(draft.finish())
+}
+
+/// Erases messages, the oldest first, as many as fit one commit.
+pub(super) fn erase_some(session: &Session, draft: &mut Draft, reason: &str) {
+    let mut rows = 0;
+    for id in session.messages.unerased() {
+        let Some(message) = session.messages.get(id) else { continue };
+        let texts = session.messages.texts(id);
+        rows += texts.len().max(1);
+        let redacted = MessageRedacted { message: id, reason: Some(reason.to_owned()) };
+        draft.push(message.stream, vec![message.event], redacted);
+        lifecycle::untitle(session, draft, id);
+        draft.redact(texts);
+        if rows >= ERASED_AT_ONCE {
+            break;
+        }
+    }
 }
 
 pub(super) fn decide_record(by: &By<'_>, data: &DecisionRecord) -> Result<Decision, Rejection> {

@@ -5,6 +5,7 @@ mod faults;
 mod faulty;
 mod joins;
 mod life;
+mod replay;
 mod rights;
 mod support;
 mod turns;

@@ -9,9 +9,10 @@ use roundtable_protocol::command::{Envelope, MessagePost, ParticipantChangeRole,
 use roundtable_protocol::frame::{CommandFrame, StreamPosition};
 use roundtable_protocol::model::{Participant, ParticipantKind, SessionKind, Settings, Visibility};
 use roundtable_protocol::{
-    Command, ConnectionId, DEFAULT_PROJECT, Epoch, Event, Problem, Role, Seq, ServerFrame, SessionId, Stream, UserId,
+    Command, ConnectionId, DEFAULT_PROJECT, Epoch, Event, Problem, Rev, Role, Seq, ServerFrame, SessionId, Stream,
+    Timestamp, UserId,
 };
-use roundtable_store::{MemoryStore, Store};
+use roundtable_store::{Birth, Commit, MemoryStore, NewEvent, Store};
 use tokio::sync::mpsc;
 
 pub struct House {
@@ -225,4 +226,53 @@ pub async fn fill(house: &House, session: SessionId, who: UserId, from: u64, to:
 pub fn assert_consecutive(seqs: &[u64], after: Seq) {
     let expected: Vec<u64> = (after.0 + 1..).take(seqs.len()).collect();
     assert_eq!(seqs, expected);
+}
+
+/// Puts a recorded history into a store, one commit an event, as the wire has them. Returns the session and its owner.
+pub async fn record(store: &dyn Store, events: impl Iterator<Item = &serde_json::Value>) -> (SessionId, UserId) {
+    let session = SessionId(clock::new_key());
+    let (mut owner, mut rev) = (None, Rev::ZERO);
+    for event in events {
+        let field = |name: &str| event.get(name).cloned().unwrap_or_default();
+        let read = "a recorded event has the fields of the wire";
+        let mut header = event.as_object().expect("an object").clone();
+        ["stream", "seq", "data"].iter().for_each(|name| drop(header.remove(*name)));
+        let (id, at) = (serde_json::from_value(field("id")).expect(read), field("at"));
+        let at: Timestamp = serde_json::from_value(at).expect(read);
+        let data = field("data");
+        if owner.is_none() {
+            owner = serde_json::from_value(data["owner"].clone()).ok();
+        }
+        let epoch = || serde_json::from_value(data["epoch"].clone()).expect(read);
+        let birth = (rev == Rev::ZERO).then(|| Birth { epoch: epoch(), project: DEFAULT_PROJECT });
+        let event = NewEvent {
+            stream: serde_json::from_value(field("stream")).expect(read),
+            seq: serde_json::from_value(field("seq")).expect(read),
+            id,
+            key: id.0,
+            fingerprint: None,
+            branch: serde_json::from_value(field("branch")).unwrap_or_default(),
+            seen: None,
+            causes: Vec::new(),
+            header: serde_json::to_vec(&header).expect("JSON").into(),
+            body: serde_json::to_vec(&data).expect("JSON").into(),
+        };
+        let commit = Commit {
+            session,
+            expected_rev: rev,
+            expected_rights: 0,
+            birth,
+            events: vec![event],
+            redactions: Vec::new(),
+            attached: Vec::new(),
+            directory: None,
+            members: Vec::new(),
+            wake_at: None,
+            at,
+            outbox: Vec::new(),
+            documents: Vec::new(),
+        };
+        rev = store.append(commit).await.expect("appended").rev;
+    }
+    (session, owner.expect("a session has an owner"))
 }

@@ -32,7 +32,7 @@ use crate::shutdown;
 use crate::state::App;
 
 /// How often something is said at least, so that proxies keep the stream open.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Which streams.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -173,7 +173,7 @@ async fn next(begun: Begun) -> Option<(Result<Bytes, Infallible>, Begun)> {
     Some((Ok(out.freeze()), Begun { text: None, reader }))
 }
 
-fn event(out: &mut BytesMut, kind: &str, id: Option<&str>, data: &Bytes) {
+pub(super) fn event(out: &mut BytesMut, kind: &str, id: Option<&str>, data: &Bytes) {
     if let Some(id) = id {
         out.extend_from_slice(b"id: ");
         out.extend_from_slice(id.as_bytes());
@@ -203,9 +203,9 @@ fn ends(frame: &Frame) -> bool {
 
 /// How far a reader has each stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Position {
-    epoch: Option<Epoch>,
-    at: BTreeMap<Stream, Seq>,
+pub(super) struct Position {
+    pub(super) epoch: Option<Epoch>,
+    pub(super) at: BTreeMap<Stream, Seq>,
 }
 
 impl Position {
@@ -221,7 +221,7 @@ impl Position {
     }
 
     /// Returns the id of an event after which the reader is here.
-    fn id(&self) -> Option<String> {
+    pub(super) fn id(&self) -> Option<String> {
         let mut text = self.epoch.as_ref()?.to_string();
         for (stream, seq) in &self.at {
             // Writing to a string cannot fail.
@@ -291,14 +291,14 @@ impl Position {
     }
 }
 
-fn streams(text: &str) -> Result<StreamSet, Problem> {
+pub(super) fn streams(text: &str) -> Result<StreamSet, Problem> {
     text.split(',').map(|name| name.trim().parse::<Stream>()).collect::<Result<_, _>>().map_err(|error| {
         let detail = error.to_string();
         Problem::new(Code::InvalidField).with_detail(detail.clone()).with_field("/streams", Code::InvalidField, detail)
     })
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Position, Problem> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Position, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(Position::default()) };
     let text = value.to_str().unwrap_or_default();
     if text.is_empty() {

@@ -1,63 +1,10 @@
 //! Reading events: pages and event streams.
 
-use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Person, TestServer, soon};
-
-/// One event of an event stream.
-#[derive(Debug)]
-struct Sent {
-    id: Option<String>,
-    kind: String,
-    data: Value,
-}
-
-/// A reader of an event stream.
-struct Reader {
-    body: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    text: String,
-}
-
-impl Reader {
-    async fn open(person: &Person, session: &str, streams: &str, last: Option<&str>) -> Self {
-        let http = reqwest::Client::new();
-        let url = format!("{}/api/v1/sessions/{session}/live?streams={streams}", person.base);
-        let mut call = http.request(Method::GET, url).bearer_auth(person.token());
-        if let Some(last) = last {
-            call = call.header("last-event-id", last);
-        }
-        let response = soon("an event stream", call.send()).await.expect("an answer");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { body: response.bytes_stream().boxed(), text: String::new() }
-    }
-
-    /// Returns the next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Sent> {
-        loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.text = rest;
-                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
-                let (Some(kind), Some(data)) = (field("event: "), field("data: ")) else { continue };
-                return Some(Sent { id: field("id: "), kind, data: serde_json::from_str(&data).expect("JSON") });
-            }
-            let part = soon("an event", self.body.next()).await?.ok()?;
-            self.text.push_str(std::str::from_utf8(&part).expect("UTF-8"));
-        }
-    }
-
-    async fn until(&mut self, kind: &str) -> Sent {
-        loop {
-            let sent = self.next().await.unwrap_or_else(|| panic!("the stream ended before {kind}"));
-            if sent.kind == kind {
-                return sent;
-            }
-        }
-    }
-}
+use crate::support::TestServer;
+use crate::support::event_stream::Reader;
 
 #[tokio::test]
 async fn events_are_read_in_pages() {

@@ -19,6 +19,7 @@ mod metrics;
 mod operator;
 mod people;
 mod reading;
+mod replay;
 mod rest;
 mod rubbish;
 mod shutdown;

@@ -1,5 +1,6 @@
 //! A server on a free port, people with logins, their sockets. Whatever waits gives up after ten seconds.
 
+pub mod event_stream;
 pub mod frames;
 mod model;
 pub mod models;

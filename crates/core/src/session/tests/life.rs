@@ -70,7 +70,6 @@ fn founding_refuses_what_cannot_be() {
     assert_eq!(refusal(|f| f.tags = vec![String::new()]), "invalid_field /tags");
     assert_eq!(refusal(|f| f.category = Some("x".repeat(41))), "invalid_field /category");
     assert_eq!(refusal(|f| f.settings.require_approval = true), "not_available /settings/require_approval");
-    assert_eq!(refusal(|f| f.settings.recording = false), "not_available /settings/recording");
     assert_eq!(refusal(|f| f.settings.max_participants = Some(0)), "invalid_field /settings/max_participants");
     assert_eq!(refusal(|f| f.settings.assistant = "A B".into()), "invalid_field /settings/assistant");
     assert_eq!(refusal(|f| f.expires_at = "2026-11-20T10:00:00Z".parse().ok()), "invalid_field /expires_at");
@@ -204,6 +203,43 @@ fn a_session_ends_when_its_time_is_over() {
     "#]]
     .assert_eq(&told);
     assert_eq!(room.session.next_deadline(), None);
+}
+
+#[test]
+fn what_was_not_recorded_is_erased_a_day_after_the_end() {
+    let mut room = Room::founded(|f| f.settings.recording = false);
+    let told = room.run(
+        "ana: note one
+         ana: side two
+         server: wait 86400
+         ana: end
+         server: wait 86399",
+    );
+    assert!(!told.contains("redacted"), "{told}");
+    assert_eq!(room.session.next_deadline(), "2026-11-22T10:00:00Z".parse().ok());
+    let told = room.run("server: wait 1");
+    assert_eq!(told.matches("message.redacted by system").count(), 2, "{told}");
+    assert_eq!(room.session.next_deadline(), None);
+    assert_eq!(room.session.wake_at(room.now), None);
+}
+
+#[test]
+fn what_is_recorded_stays_after_the_end() {
+    let mut room = Room::founded(|_| {});
+    room.run("ana: note one\n ana: end");
+    assert_eq!(room.session.next_deadline(), None);
+}
+
+#[test]
+fn a_long_session_that_was_not_recorded_is_erased_some_at_a_time() {
+    let mut room = Room::founded(|f| f.settings.recording = false);
+    for n in 0..1_200 {
+        room.run(&format!("ana: note {n}"));
+    }
+    room.run("ana: end");
+    let told = room.run("server: wait 86400");
+    assert_eq!(told.matches("message.redacted").count(), 500, "one commit is bounded");
+    assert!(room.session.wake_at(room.now) <= Some(room.now), "and the rest is due at once");
 }
 
 #[test]
