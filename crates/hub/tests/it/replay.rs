@@ -134,7 +134,7 @@ async fn whoever_loses_the_right_to_read_loses_the_replay() {
     let participant = people.iter().find(|(p, _)| p.user_id == ben).expect("Ben").0.id;
     let remove = ParticipantRemove { participant, reason: None };
     house.give(session, ana, Command::ParticipantRemove(remove)).await.expect("removed");
-    assert_eq!(replay.next().await.err().expect("refused").code, Code::NotFound);
+    assert_eq!(replay.next().await.expect_err("refused").code, Code::NotFound);
     let stranger = UserId(roundtable_hub::clock::new_key());
     let refused = house.manager.replay(session, stranger, ReplayOptions::new(both())).await.err().expect("refused");
     assert_eq!(refused.code, Code::NotFound);
@@ -151,10 +151,7 @@ async fn a_session_that_is_not_recorded_has_no_replay_until_it_is_recorded_again
     set(false).await;
     let refused = house.manager.replay(session, ana, ReplayOptions::new(both())).await.err().expect("refused");
     assert_eq!(refused.code, Code::NotRecorded);
-    assert_eq!(
-        house.manager.timeline(session, ana, Stream::Main).await.err().expect("refused").code,
-        Code::NotRecorded
-    );
+    assert_eq!(house.manager.timeline(session, ana, Stream::Main).await.expect_err("refused").code, Code::NotRecorded);
     set(true).await;
     house.manager.replay(session, ana, ReplayOptions::new(both())).await.expect("a replay");
 }
@@ -199,7 +196,7 @@ async fn every_recording_of_the_fixtures_replays_to_its_recorded_states() {
         let (session, owner) = record(&*store, lines.iter().map(|line| &line.event)).await;
         recordings += 1;
         let house = House::over(store);
-        let mut at: BTreeMap<Stream, Seq> = BTreeMap::new();
+        let mut at: BTreeMap<Stream, Seq> = BOTH.into_iter().map(|stream| (stream, Seq::ZERO)).collect();
         for line in &lines {
             let stream: Stream = serde_json::from_value(line.event["stream"].clone()).expect("a stream");
             at.insert(stream, serde_json::from_value(line.event["seq"].clone()).expect("a seq"));
