@@ -5,7 +5,7 @@
  * The login is a cookie that scripts cannot read; it goes along by itself.
  */
 
-import type { Id, MessageView, Page, Role, SessionEvent, Stream } from '../session/protocol';
+import type { Id, MessageView, Page, Role, SessionEvent, Stream, View } from '../session/protocol';
 import { uuidv7 } from '../session/uuid';
 import { ApiError, isProblem, localProblem } from './problem';
 import type { components } from './schema';
@@ -43,6 +43,34 @@ export type NewAssistant =
 /** A link that was just made: its address comes once. */
 export type NewLink = Schemas['NewLinkBody'];
 export type Joined = Schemas['JoinedBody'];
+
+/** The state of a session at a place of its history. */
+export interface StateBody {
+  epoch: string;
+  at: { [S in Stream]?: number };
+  time?: string | null;
+  hash: string;
+  view: View;
+}
+
+export interface Marker {
+  seq: number;
+  at: string;
+  kind: string;
+  name?: string | null;
+  message?: Id | null;
+  turn?: Id | null;
+}
+
+/** A session's history at a glance. */
+export interface Timeline {
+  head: number;
+  first_at?: string | null;
+  last_at?: string | null;
+  points: { seq: number; at: string }[];
+  markers: Marker[];
+  markers_left_out: number;
+}
 
 export interface EventsPage {
   epoch: string;
@@ -149,6 +177,11 @@ export const page = (session: Id, n: number, stream: Stream) =>
 
 export const events = (session: Id, stream: Stream, after: number, limit: number) =>
   call<EventsPage>('GET', `/sessions/${part(session)}/events?stream=${stream}&after=${after}&limit=${limit}`);
+
+export const stateAt = (session: Id, seq: number, streams: readonly Stream[]) =>
+  call<StateBody>('GET', `/sessions/${part(session)}/state?streams=${streams.join(',')}&at=${seq}`);
+
+export const timeline = (session: Id) => call<Timeline>('GET', `/sessions/${part(session)}/timeline`);
 
 /** Returns a new share code; the one before stops working. */
 export const newCode = (session: Id) => call<{ share_code: string }>('POST', `/sessions/${part(session)}/code`);

@@ -4,16 +4,24 @@ export type Route =
   | { screen: 'start' }
   | { screen: 'join'; token: string }
   | { screen: 'session'; id: string }
+  | { screen: 'replay'; id: string; from: number }
   | { screen: 'nowhere' };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-export function routeOf(pathname: string, hash: string): Route {
+export function routeOf(pathname: string, hash: string, search = ''): Route {
   const path = pathname.replace(/\/+$/, '');
   if (path === '') return { screen: 'start' };
   if (path === '/join') return { screen: 'join', token: tokenOf(hash) };
+  const replay = /^\/s\/([^/]+)\/replay$/.exec(path)?.[1]?.toLowerCase();
+  if (replay && UUID.test(replay)) return { screen: 'replay', id: replay, from: seqOf(new URLSearchParams(search).get('t')) };
   const id = /^\/s\/([^/]+)$/.exec(path)?.[1]?.toLowerCase();
   return id && UUID.test(id) ? { screen: 'session', id } : { screen: 'nowhere' };
+}
+
+/** Returns the seq that a link to a moment names; the start when it names none. */
+function seqOf(text: string | null): number {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 /** Returns the token of a link's fragment; a fragment never reaches a server or its log. */

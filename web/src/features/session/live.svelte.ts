@@ -4,21 +4,29 @@ import * as api from '../../api/client';
 import { assistantName } from '../../app/assistant';
 import { t } from '../../app/i18n';
 import type { Id, MessageView, Participant } from '../../session/protocol';
-import { Session, type SessionState } from '../../session/session';
+import { Session, type SessionOptions, type SessionState } from '../../session/session';
 import { socketUrl } from '../../session/socket';
 
 export class Live {
   readonly session: Session;
+  /** The time of what is shown, where that is not now: a recording. Unit: milliseconds since 1970. */
+  readonly now: (() => number) | undefined;
   #state: SessionState = $state.raw()!;
   /** Everybody who is or was in it, by id. */
   readonly people: ReadonlyMap<Id, Participant> = $derived(new Map(this.#participants.map((p) => [p.id, p])));
 
   readonly #labelOf: (assistant: string) => string;
 
-  /** `labelOf` gives the label of an assistant by its name in the settings. */
-  constructor(session: Id, user: Id, labelOf: (assistant: string) => string = (name) => (name === 'guide' ? 'Guide' : name)) {
+  /** `labelOf` gives the label of an assistant by its name in the settings; `instead` replaces where everything comes from. */
+  constructor(
+    session: Id,
+    user: Id,
+    labelOf: (assistant: string) => string = (name) => (name === 'guide' ? 'Guide' : name),
+    { now, ...instead }: Partial<SessionOptions> & { now?: () => number } = {},
+  ) {
+    this.now = now;
     this.#labelOf = labelOf;
-    this.session = new Session({ session, user, url: socketUrl(location), reader: api });
+    this.session = new Session({ session, user, url: socketUrl(location), reader: api, ...instead });
     this.#state = this.session.state;
     this.session.listen((state) => (this.#state = state));
   }

@@ -3,11 +3,12 @@ import chat from './chat';
 import common from './common';
 import people from './people';
 import problems from './problems';
+import replay from './replay';
 import settings from './settings';
 import share from './share';
 import shell from './shell';
 import side from './side';
 import start from './start';
 
-const de: Messages = { chat, common, people, problems, settings, share, shell, side, start };
+const de: Messages = { chat, common, people, problems, replay, settings, share, shell, side, start };
 export default de;

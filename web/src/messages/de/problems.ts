@@ -27,6 +27,7 @@ export default {
   above_your_role: 'Diese Person oder Rolle steht nicht unter deiner. Die Leitung kann das tun.',
   no_such_participant: 'Diese Person ist nicht mehr in der Sitzung.',
 
+  not_recorded: 'Die Sitzung wird nicht aufgezeichnet, es gibt also nichts wiederzugeben. Die Leitung kann die Aufzeichnung einschalten.',
   session_not_active: 'Die Sitzung ist nicht aktiv: Es kann nichts darin geschrieben werden. Die Leitung kann sie beginnen oder fortsetzen; eine beendete bleibt beendet.',
   illegal_transition: 'Die Sitzung ist inzwischen in einem anderen Zustand. Sieh noch einmal hin und entscheide dann.',
   no_such_message: 'Diese Nachricht gibt es nicht mehr.',

@@ -31,6 +31,7 @@ export default {
   above_your_role: 'That person or role is not below yours. The owner can do it.',
   no_such_participant: 'That person is not in the session any more.',
 
+  not_recorded: 'The session is not recorded, so there is nothing to play again. Its owner can switch recording on.',
   session_not_active: 'The session is not active: nothing can be written in it now. Its owner may start or resume it; an ended one stays ended.',
   illegal_transition: 'The session is in another state by now. Look at it again, then decide.',
   no_such_message: 'That message is not there any more.',

@@ -27,6 +27,7 @@ export default {
   above_your_role: 'Cette personne ou ce rôle n’est pas au-dessous du vôtre. Le propriétaire peut le faire.',
   no_such_participant: 'Cette personne n’est plus dans la session.',
 
+  not_recorded: 'La session n’est pas enregistrée : il n’y a rien à relire. Le propriétaire peut activer l’enregistrement.',
   session_not_active: 'La session n’est pas active : on ne peut rien y écrire. Le propriétaire peut la lancer ou la reprendre ; une session terminée le reste.',
   illegal_transition: 'La session est maintenant dans un autre état. Regardez-la de nouveau, puis décidez.',
   no_such_message: 'Ce message n’existe plus.',
