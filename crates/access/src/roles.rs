@@ -3,7 +3,7 @@
 use roundtable_protocol::grant::{Permission, Permissions, Role};
 
 /// Permission, then whether viewer, collaborator, moderator and owner have it.
-const TABLE: [(Permission, [bool; 4]); 17] = {
+const TABLE: [(Permission, [bool; 4]); 19] = {
     use Permission as P;
     const NO: bool = false;
     const YES: bool = true;
@@ -23,6 +23,8 @@ const TABLE: [(Permission, [bool; 4]); 17] = {
         (P::TurnManage, [NO, NO, YES, YES]),
         (P::DecisionRecord, [NO, YES, YES, YES]),
         (P::LinkManage, [NO, NO, YES, YES]),
+        (P::BranchWrite, [NO, YES, YES, YES]),
+        (P::BranchManage, [NO, NO, YES, YES]),
         (P::TurnDrive, [NO, NO, NO, NO]),
         // One answer is streamed to all, so all who may prompt may stop it: docs/decisions/0005.
         (P::TurnStop, [NO, YES, YES, YES]),

@@ -68,6 +68,11 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
         Action::In(Permission::ParticipantChangeRole),
     ),
     ("DELETE", "/api/v1/sessions/{session_id}/participants/{participant_id}", Action::PerCommand),
+    ("GET", "/api/v1/sessions/{session_id}/checkpoints", Action::In(Permission::SessionView)),
+    ("POST", "/api/v1/sessions/{session_id}/checkpoints", Action::PerCommand),
+    ("GET", "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}", Action::In(Permission::SessionView)),
+    ("PATCH", "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}", Action::PerCommand),
+    ("DELETE", "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}", Action::PerCommand),
     ("GET", "/api/v1/ws", Action::Socket),
 ];
 

@@ -11,7 +11,8 @@ use roundtable_protocol::ids::Stream;
 ///
 /// `stream` is the stream that a message goes to or is in; other commands ignore it. Some commands allow more to those
 /// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
-/// withdrawing other people's waiting turns ([`Permission::TurnManage`]).
+/// withdrawing other people's waiting turns ([`Permission::TurnManage`]), renaming and deleting other people's
+/// checkpoints ([`Permission::BranchManage`]).
 pub fn permission(command: &Command, stream: Stream) -> Permission {
     match command {
         Command::SessionStart(_)
@@ -28,6 +29,9 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
             Stream::Main | Stream::Staff | Stream::Stage => Permission::MessagePost,
         },
         Command::DecisionRecord(_) | Command::DecisionWithdraw(_) => Permission::DecisionRecord,
+        Command::CheckpointCreate(_) | Command::CheckpointRename(_) | Command::CheckpointDelete(_) => {
+            Permission::BranchWrite
+        }
         Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) => Permission::TurnPrompt,
         Command::TurnStop(_) => Permission::TurnStop,
         Command::TurnStart(_)

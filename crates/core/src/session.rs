@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `checkpoints` | named and automatic points that can be gone back to |
 //! | `lifecycle` | title, settings, states and legal moves, expiry |
 //! | `roster` | members, roles, names, the cap |
 //! | `messages` | the index without bodies: who, where, which events bear text |
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use crate::context::{Caller, Context, Decision, Founding, Rejection};
 use crate::permission::permission;
 
+mod checkpoints;
 mod draft;
 mod lifecycle;
 mod messages;
@@ -35,9 +37,11 @@ mod snapshot;
 mod text;
 mod turns;
 
+pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
 pub use messages::{MessageRef, PageSpan};
 pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
 
+use checkpoints::Checkpoints;
 use draft::By;
 use lifecycle::Lifecycle;
 use messages::Messages;
@@ -76,6 +80,7 @@ pub struct Session {
     roster: Roster,
     messages: Messages,
     turns: Turns,
+    checkpoints: Checkpoints,
 }
 
 impl Session {
@@ -90,6 +95,7 @@ impl Session {
             roster: Roster::default(),
             messages: Messages::default(),
             turns: Turns::default(),
+            checkpoints: Checkpoints::default(),
         }
     }
 
@@ -126,6 +132,9 @@ impl Session {
             Command::MessageRedact(data) => messages::decide_redact(&by, data),
             Command::DecisionRecord(data) => messages::decide_record(&by, data),
             Command::DecisionWithdraw(data) => messages::decide_withdraw(&by, data),
+            Command::CheckpointCreate(data) => checkpoints::decide_create(&by, data),
+            Command::CheckpointRename(data) => checkpoints::decide_rename(&by, data),
+            Command::CheckpointDelete(data) => checkpoints::decide_delete(&by, data),
             Command::TurnAsk(data) => turns::decide_ask(&by, data),
             Command::TurnEdit(data) => turns::decide_edit(&by, data),
             Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
@@ -177,6 +186,9 @@ impl Session {
             EventBody::MessageRedacted(data) => self.messages.apply_redacted(event, data),
             EventBody::DecisionRecorded(data) => self.messages.apply_decision(event, data.message, true),
             EventBody::DecisionWithdrawn(data) => self.messages.apply_decision(event, data.message, false),
+            EventBody::CheckpointCreated(data) => self.checkpoints.apply_created(event, data),
+            EventBody::CheckpointRenamed(data) => self.checkpoints.apply_renamed(data),
+            EventBody::CheckpointDeleted(data) => self.checkpoints.apply_deleted(data),
             EventBody::TurnQueued(data) => {
                 self.turns.apply_queued(data, at);
                 self.messages.apply_touched(event, data.message);
@@ -336,6 +348,20 @@ impl Session {
             participant_count: self.roster.people(),
             event_count: self.heads.iter().map(|h| h.0).sum(),
         }
+    }
+
+    /// Returns the checkpoints, in the order in which they were made: all that have a name, and the last
+    /// [`KEPT_AUTOMATIC`] others.
+    pub fn checkpoints(&self) -> impl DoubleEndedIterator<Item = &roundtable_protocol::branching::CheckpointInfo> {
+        self.checkpoints.all()
+    }
+
+    /// Returns the checkpoint with that id.
+    pub fn checkpoint(
+        &self,
+        id: roundtable_protocol::CheckpointId,
+    ) -> Option<&roundtable_protocol::branching::CheckpointInfo> {
+        self.checkpoints.get(id)
     }
 
     /// Returns the turn that is being answered.

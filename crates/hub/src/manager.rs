@@ -33,6 +33,8 @@ use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fing
 use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
 use crate::turns::TurnWork;
 
+mod branches;
+
 /// How many turns may wait for a driver.
 const WORK_WAITING: usize = 256;
 /// Most bytes of one page of events.

@@ -13,6 +13,10 @@ use crate::grant::Role;
 use crate::ids::{AttachmentId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, TurnId, UserId};
 use crate::model::{EndReason, ParticipantKind, SettingsPatch, Usage, Visibility};
 
+mod branching;
+
+pub use branching::*;
+
 /// A command with everything the caller says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
@@ -77,6 +81,15 @@ pub enum Command {
     /// Take that mark away.
     #[serde(rename = "decision.withdraw")]
     DecisionWithdraw(DecisionWithdraw),
+    /// Make a checkpoint of now.
+    #[serde(rename = "checkpoint.create")]
+    CheckpointCreate(CheckpointCreate),
+    /// Give a checkpoint another name.
+    #[serde(rename = "checkpoint.rename")]
+    CheckpointRename(CheckpointRename),
+    /// Delete a checkpoint; what it names stays.
+    #[serde(rename = "checkpoint.delete")]
+    CheckpointDelete(CheckpointDelete),
     /// Ask the assistant about a message that is there already.
     #[serde(rename = "turn.ask")]
     TurnAsk(TurnAsk),
@@ -124,6 +137,9 @@ impl Command {
         "message.redact",
         "decision.record",
         "decision.withdraw",
+        "checkpoint.create",
+        "checkpoint.rename",
+        "checkpoint.delete",
         "turn.ask",
         "turn.edit",
         "turn.withdraw",
@@ -153,15 +169,18 @@ impl Command {
             Self::MessageRedact(_) => 12,
             Self::DecisionRecord(_) => 13,
             Self::DecisionWithdraw(_) => 14,
-            Self::TurnAsk(_) => 15,
-            Self::TurnEdit(_) => 16,
-            Self::TurnWithdraw(_) => 17,
-            Self::TurnStop(_) => 18,
-            Self::TurnStart(_) => 19,
-            Self::TurnProgress(_) => 20,
-            Self::TurnComplete(_) => 21,
-            Self::TurnFail(_) => 22,
-            Self::TurnLose(_) => 23,
+            Self::CheckpointCreate(_) => 15,
+            Self::CheckpointRename(_) => 16,
+            Self::CheckpointDelete(_) => 17,
+            Self::TurnAsk(_) => 18,
+            Self::TurnEdit(_) => 19,
+            Self::TurnWithdraw(_) => 20,
+            Self::TurnStop(_) => 21,
+            Self::TurnStart(_) => 22,
+            Self::TurnProgress(_) => 23,
+            Self::TurnComplete(_) => 24,
+            Self::TurnFail(_) => 25,
+            Self::TurnLose(_) => 26,
         };
         Self::NAMES[i]
     }

@@ -14,8 +14,10 @@ use utoipa::ToSchema;
 
 use crate::ids::{BranchId, EventId, MessageId, ParticipantId, Seq, Stream, Timestamp};
 
+mod branching;
 mod data;
 
+pub use branching::*;
 pub use data::*;
 
 /// One recorded event, as everybody in its audience sees it.
@@ -203,6 +205,12 @@ kinds! {
     DecisionRecorded = "decision.recorded",
     /// A message is no decision any more.
     DecisionWithdrawn = "decision.withdrawn",
+    /// A point was made that can be gone back to.
+    CheckpointCreated = "checkpoint.created",
+    /// A checkpoint has another name.
+    CheckpointRenamed = "checkpoint.renamed",
+    /// A checkpoint is no more; what it named stays.
+    CheckpointDeleted = "checkpoint.deleted",
     /// The assistant was asked.
     TurnQueued = "turn.queued",
     /// What is asked has changed while it waits.

@@ -83,11 +83,15 @@ pub enum Permission {
     TurnDrive = 15,
     /// Stop the answer that is running, whoever asked for it.
     TurnStop = 16,
+    /// Make checkpoints and branches, rename and delete own ones.
+    BranchWrite = 17,
+    /// Rename, archive and delete anybody's, move the heads of branches that others write on.
+    BranchManage = 18,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -105,6 +109,8 @@ impl Permission {
         Self::LinkManage,
         Self::TurnDrive,
         Self::TurnStop,
+        Self::BranchWrite,
+        Self::BranchManage,
     ];
 }
 

@@ -93,6 +93,10 @@ id!(
     BranchId
 );
 id!(
+    /// A point of a session that can be gone back to.
+    CheckpointId
+);
+id!(
     /// An access link.
     LinkId
 );

@@ -8,6 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ids`] | newtypes over UUIDv7, sequence numbers, streams |
+//! | [`branching`] | the nouns of checkpoints and branches |
 //! | [`command`] | what can be asked of a session |
 //! | [`event`] | what happened and was recorded |
 //! | [`model`] | the nouns inside events and views: participant, settings, turn ... |
@@ -17,6 +18,7 @@
 //! | [`timeline`] | a session's history at a glance |
 //! | [`view`] | the fold that people see |
 
+pub mod branching;
 pub mod command;
 pub mod event;
 pub mod frame;

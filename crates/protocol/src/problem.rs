@@ -105,6 +105,9 @@ codes! {
     CodeNotFound = "code_not_found", 404, false, "That code does not work", "Caller: check the six characters, or ask for a new code: a code works while its session is live.";
     AttachmentNotFound = "attachment_not_found", 404, false, "There is no such attachment", "Caller: upload it for this stream first; it can be posted once, within 24 hours, by who uploaded it.";
     AttachmentTooLarge = "attachment_too_large", 413, false, "The attachment is larger than 25 MiB", "Caller: send a smaller file, or put it elsewhere and post a link.";
+    NoSuchCheckpoint = "no_such_checkpoint", 404, false, "There is no such checkpoint", "Caller: read the list of checkpoints; unnamed automatic ones are kept while they are among the last 100.";
+    NotYourCheckpoint = "not_your_checkpoint", 403, false, "Only who made it, or a moderator, may do this", "Caller: ask them.";
+    TooManyCheckpoints = "too_many_checkpoints", 409, false, "The session has 200 named checkpoints", "Caller: delete some; what they name stays.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";

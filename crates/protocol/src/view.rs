@@ -23,6 +23,10 @@ use crate::model::{
     Visibility,
 };
 
+mod branches;
+
+pub use branches::BranchingView;
+
 /// A session as one reader sees it, folded from the streams that the reader may read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct View {
@@ -32,6 +36,10 @@ pub struct View {
     pub participants: Vec<Participant>,
     /// Turns that have not ended: the running one, then the queue in its order.
     pub turns: Vec<Turn>,
+    /// Checkpoints and branches.
+    #[serde(default)]
+    #[schema(required)]
+    pub branching: BranchingView,
     /// What was said, stream by stream.
     pub streams: BTreeMap<Stream, StreamView>,
 }
@@ -231,6 +239,9 @@ impl View {
             }),
             EventBody::DecisionRecorded(data) => stream.with(data.message, |m| m.decision = true),
             EventBody::DecisionWithdrawn(data) => stream.with(data.message, |m| m.decision = false),
+            EventBody::CheckpointCreated(data) => self.branching.checkpoint_created(event, data),
+            EventBody::CheckpointRenamed(data) => self.branching.checkpoint_renamed(data),
+            EventBody::CheckpointDeleted(data) => self.branching.checkpoint_deleted(data),
             EventBody::TurnQueued(data) => self.queued(data, at),
             EventBody::TurnEdited(_) => {}
             EventBody::TurnWithdrawn(data) => self.turns.retain(|t| t.id != data.turn),
@@ -296,6 +307,7 @@ impl View {
             session: self.session.clone(),
             participants: self.participants.clone(),
             turns: self.turns.clone(),
+            branching: self.branching.clone(),
             streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
         }
     }

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod assistants;
 pub mod attachments;
+pub mod checkpoints;
 pub mod codes;
 pub mod events;
 pub mod guests;
@@ -66,6 +67,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(messages::command))
         .routes(routes!(attachments::upload))
         .routes(routes!(attachments::get))
+        .routes(routes!(checkpoints::create, checkpoints::list))
+        .routes(routes!(checkpoints::get, checkpoints::rename, checkpoints::delete))
         .routes(routes!(codes::create, codes::remove))
         .routes(routes!(links::create, links::list))
         .routes(routes!(links::revoke))

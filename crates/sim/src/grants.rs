@@ -27,10 +27,20 @@ fn permissions(role: Role) -> Permissions {
     let from = |least: Role, all: &[P]| if role >= least { all.to_vec() } else { Vec::new() };
     [
         from(Role::Viewer, &[P::SessionView, P::ParticipantBe]),
-        from(Role::Collaborator, &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord]),
+        from(
+            Role::Collaborator,
+            &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite],
+        ),
         from(
             Role::Moderator,
-            &[P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::LinkManage],
+            &[
+                P::ParticipantRemove,
+                P::ParticipantChangeRole,
+                P::MessageRedactAny,
+                P::TurnManage,
+                P::LinkManage,
+                P::BranchManage,
+            ],
         ),
         from(Role::Owner, &[P::SessionChange, P::SessionEnd, P::SessionDelete]),
     ]

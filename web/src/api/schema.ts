@@ -215,6 +215,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists checkpoints, the newest first: all that have a name, and the last hundred that rules have made. */
+        get: operations["get_sessions_session_id_checkpoints"];
+        put?: never;
+        /** Makes a checkpoint of now. */
+        post: operations["post_sessions_session_id_checkpoints"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a checkpoint. */
+        get: operations["get_sessions_session_id_checkpoints_checkpoint_id"];
+        put?: never;
+        post?: never;
+        /** Deletes a checkpoint; what it names stays. */
+        delete: operations["delete_sessions_session_id_checkpoints_checkpoint_id"];
+        options?: never;
+        head?: never;
+        /** Gives a checkpoint another name. One that a rule has made is kept from then on. */
+        patch: operations["patch_sessions_session_id_checkpoints_checkpoint_id"];
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/code": {
         parameters: {
             query?: never;
@@ -689,11 +726,26 @@ export interface components {
          * @description A file that somebody has uploaded into a session.
          */
         AttachmentId: string;
+        /** @description The newest message of a branch. */
+        BranchHead: {
+            /** @description The branch. */
+            branch: components["schemas"]["BranchId"];
+            head?: components["schemas"]["MessageId"] | null;
+        };
         /**
          * Format: uuid
          * @description A named line of the conversation.
          */
         BranchId: string;
+        /** @description The branches of the conversation and the named points of the session. */
+        BranchingView: {
+            /**
+             * @description The checkpoints that have a name, in the order in which they were made or named. Automatic ones without a name are
+             *     read with `GET .../checkpoints`.
+             * @default []
+             */
+            checkpoints: components["schemas"]["CheckpointInfo"][];
+        };
         /** @description `bye` */
         Bye: {
             /** @description Why: `shutting_down`, `logged_out`, `too_slow` ... */
@@ -703,6 +755,83 @@ export interface components {
              * @description When to come back. Unit: milliseconds.
              */
             retry_after_ms: number;
+        };
+        /** @description A point of a session that can be gone back to. */
+        Checkpoint: {
+            context?: components["schemas"]["Seq"] | null;
+            /** @description The newest message of each branch that is not archived. */
+            heads?: components["schemas"]["BranchHead"][];
+            /** @description The checkpoint. */
+            id: components["schemas"]["CheckpointId"];
+            /** @description Who made it: a person or a rule. */
+            kind: components["schemas"]["CheckpointKind"];
+            /** @description What it is called; absent while nobody has named it. */
+            name?: string | null;
+            /** @description The last seq of each stream that belongs to it; a stream without events is absent. */
+            seqs: {
+                [key: string]: components["schemas"]["Seq"];
+            };
+            /** @description By which rule an automatic one was made: `pause`, `end`, `events`, `detached`. */
+            why?: string | null;
+        };
+        /** @description Data of `checkpoint.create`; the checkpoint's id is the command's key. */
+        CheckpointCreate: {
+            /** @description What it is called; 1 to 80 characters. */
+            name: string;
+        };
+        /** @description Data of `checkpoint.created`. */
+        CheckpointCreated: {
+            /** @description The checkpoint. */
+            checkpoint: components["schemas"]["Checkpoint"];
+        };
+        /** @description Data of `checkpoint.delete`. */
+        CheckpointDelete: {
+            /** @description Which checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+        };
+        /** @description Data of `checkpoint.deleted`: the name is gone, what it names stays in the log. */
+        CheckpointDeleted: {
+            /** @description Which checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+        };
+        /**
+         * Format: uuid
+         * @description A point of a session that can be gone back to.
+         */
+        CheckpointId: string;
+        /** @description A checkpoint and how it came about. */
+        CheckpointInfo: components["schemas"]["Checkpoint"] & {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who made it. */
+            by: components["schemas"]["Actor"];
+            /** @description The seq in `main` of the event that made it. */
+            seq: components["schemas"]["Seq"];
+        };
+        /**
+         * @description Who made a checkpoint.
+         * @enum {string}
+         */
+        CheckpointKind: "named" | "automatic";
+        /** @description The name of a checkpoint. */
+        CheckpointName: {
+            /** @description What it is called; 1 to 80 characters. */
+            name: string;
+        };
+        /** @description Data of `checkpoint.rename`. */
+        CheckpointRename: {
+            /** @description Which checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+            /** @description What it is called from now on; 1 to 80 characters. */
+            name: string;
+        };
+        /** @description Data of `checkpoint.renamed`. */
+        CheckpointRenamed: {
+            /** @description The whole checkpoint under its new name; readers do not hold automatic ones before they are named. */
+            checkpoint: components["schemas"]["CheckpointInfo"];
         };
         /** @description What a client sends. */
         ClientFrame: (components["schemas"]["Hello"] & {
@@ -731,7 +860,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -813,6 +942,21 @@ export interface components {
             data: components["schemas"]["DecisionWithdraw"];
             /** @enum {string} */
             name: "decision.withdraw";
+        } | {
+            /** @description Make a checkpoint of now. */
+            data: components["schemas"]["CheckpointCreate"];
+            /** @enum {string} */
+            name: "checkpoint.create";
+        } | {
+            /** @description Give a checkpoint another name. */
+            data: components["schemas"]["CheckpointRename"];
+            /** @enum {string} */
+            name: "checkpoint.rename";
+        } | {
+            /** @description Delete a checkpoint; what it names stays. */
+            data: components["schemas"]["CheckpointDelete"];
+            /** @enum {string} */
+            name: "checkpoint.delete";
         } | {
             /** @description Ask the assistant about a message that is there already. */
             data: components["schemas"]["TurnAsk"];
@@ -1078,6 +1222,21 @@ export interface components {
             /** @enum {string} */
             kind: "decision.withdrawn";
         } | {
+            /** @description A point was made that can be gone back to. */
+            data: components["schemas"]["CheckpointCreated"];
+            /** @enum {string} */
+            kind: "checkpoint.created";
+        } | {
+            /** @description A checkpoint has another name. */
+            data: components["schemas"]["CheckpointRenamed"];
+            /** @enum {string} */
+            kind: "checkpoint.renamed";
+        } | {
+            /** @description A checkpoint is no more; what it named stays. */
+            data: components["schemas"]["CheckpointDeleted"];
+            /** @enum {string} */
+            kind: "checkpoint.deleted";
+        } | {
             /** @description The assistant was asked. */
             data: components["schemas"]["TurnQueued"];
             /** @enum {string} */
@@ -1328,6 +1487,23 @@ export interface components {
          * @description An access link.
          */
         LinkId: string;
+        /** @description Part of a list. */
+        List_CheckpointInfo: {
+            /** @description The items. */
+            items: (components["schemas"]["Checkpoint"] & {
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /** @description Who made it. */
+                by: components["schemas"]["Actor"];
+                /** @description The seq in `main` of the event that made it. */
+                seq: components["schemas"]["Seq"];
+            })[];
+            /** @description The page token of what follows; null at the end. */
+            next?: string | null;
+        };
         /** @description Part of a list. */
         List_LinkBody: {
             /** @description The items. */
@@ -1880,7 +2056,7 @@ export interface components {
          * @description One thing that somebody may be allowed to do in a session. The number is its bit in [`Permissions`].
          * @enum {string}
          */
-        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop";
+        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage";
         /** @description A participant's presence. */
         Person: {
             /**
@@ -2868,6 +3044,8 @@ export interface components {
         UserId: string;
         /** @description A session as one reader sees it, folded from the streams that the reader may read. */
         View: {
+            /** @description Checkpoints and branches. */
+            branching: components["schemas"]["BranchingView"];
             /** @description Everybody who is or was in it, in the order of first joining. */
             participants: components["schemas"]["Participant"][];
             session?: components["schemas"]["SessionView"] | null;
@@ -3476,6 +3654,178 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": number[];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_checkpoints: {
+        parameters: {
+            query?: {
+                /** @description How many items; 1 to 200, 50 when absent. */
+                limit?: number;
+                /** @description The `next` of the answer before. */
+                page?: string;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Checkpoints */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_CheckpointInfo"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_checkpoints: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckpointName"];
+            };
+        };
+        responses: {
+            /** @description The checkpoint */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckpointInfo"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_checkpoints_checkpoint_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                checkpoint_id: components["schemas"]["CheckpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The checkpoint */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckpointInfo"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_sessions_session_id_checkpoints_checkpoint_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                checkpoint_id: components["schemas"]["CheckpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_sessions_session_id_checkpoints_checkpoint_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                checkpoint_id: components["schemas"]["CheckpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckpointName"];
+            };
+        };
+        responses: {
+            /** @description The checkpoint */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckpointInfo"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

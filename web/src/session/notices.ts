@@ -15,7 +15,8 @@ export type NoticeKind =
   | 'participant.left'
   | 'participant.removed'
   | 'participant.role_changed'
-  | 'participant.profile_changed';
+  | 'participant.profile_changed'
+  | 'checkpoint.created';
 
 export interface Notice {
   seq: number;
@@ -35,6 +36,7 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'participant.removed',
   'participant.role_changed',
   'participant.profile_changed',
+  'checkpoint.created',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

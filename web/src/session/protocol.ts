@@ -41,7 +41,9 @@ export type Permission =
   | 'decision_record'
   | 'link_manage'
   | 'turn_drive'
-  | 'turn_stop';
+  | 'turn_stop'
+  | 'branch_write'
+  | 'branch_manage';
 
 // The nouns (crates/protocol/src/model.rs)
 
@@ -131,6 +133,34 @@ export interface SessionInfo {
   event_count: number;
 }
 
+// Checkpoints and branches (crates/protocol/src/branching.rs)
+
+export interface BranchHead {
+  branch: Id;
+  /** Its newest message; absent: it has none. */
+  head?: Id | null;
+}
+
+/** A point of a session that can be gone back to. */
+export interface Checkpoint {
+  id: Id;
+  /** Absent while nobody has named it. */
+  name?: string | null;
+  kind: 'named' | 'automatic';
+  /** By which rule an automatic one was made. */
+  why?: string | null;
+  seqs: { [S in Stream]?: number };
+  heads?: BranchHead[];
+  context?: number | null;
+}
+
+export interface CheckpointInfo extends Checkpoint {
+  by: Actor;
+  at: Timestamp;
+  /** The seq in `main` of the event that made it. */
+  seq: number;
+}
+
 // What happened (crates/protocol/src/event.rs)
 
 /** The data of each event kind. Fields with `?` are left out when they have their default value. */
@@ -179,6 +209,10 @@ export interface EventData {
   'message.redacted': { message: Id; reason?: string | null };
   'decision.recorded': { message: Id };
   'decision.withdrawn': { message: Id };
+  'checkpoint.created': { checkpoint: Checkpoint };
+  /** The whole checkpoint under its new name. */
+  'checkpoint.renamed': { checkpoint: CheckpointInfo };
+  'checkpoint.deleted': { checkpoint: Id };
   'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null };
   'turn.edited': { turn: Id };
   'turn.withdrawn': { turn: Id };
@@ -264,6 +298,9 @@ export interface CommandData {
   'message.redact': { message: Id; reason?: string };
   'decision.record': { message: Id };
   'decision.withdraw': { message: Id };
+  'checkpoint.create': { name: string };
+  'checkpoint.rename': { checkpoint: Id; name: string };
+  'checkpoint.delete': { checkpoint: Id };
   'turn.ask': { message: Id };
   'turn.edit': { turn: Id; text: string };
   'turn.withdraw': { turn: Id };
@@ -278,7 +315,13 @@ export interface View {
   session: SessionView | null;
   participants: Participant[];
   turns: Turn[];
+  branching: BranchingView;
   streams: { [S in Stream]?: StreamView };
+}
+
+export interface BranchingView {
+  /** Those that have a name, in the order in which they were made or named. */
+  checkpoints: CheckpointInfo[];
 }
 
 export interface SessionView {

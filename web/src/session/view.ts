@@ -6,8 +6,10 @@
  * Nothing is changed in place: what stays is shared, so a changed part is known by its identity.
  */
 
+import { checkpointCreated, checkpointDeleted, checkpointRenamed, emptyBranching } from './branching';
 import type {
   AnswerView,
+  BranchingView,
   EventData,
   EventKind,
   Id,
@@ -42,6 +44,9 @@ export const KINDS: readonly EventKind[] = [
   'message.redacted',
   'decision.recorded',
   'decision.withdrawn',
+  'checkpoint.created',
+  'checkpoint.renamed',
+  'checkpoint.deleted',
   'turn.queued',
   'turn.edited',
   'turn.withdrawn',
@@ -54,7 +59,7 @@ export const KINDS: readonly EventKind[] = [
 ];
 
 export function emptyView(): View {
-  return { session: null, participants: [], turns: [], streams: {} };
+  return { session: null, participants: [], turns: [], branching: emptyBranching(), streams: {} };
 }
 
 /** Folds one event in. Events of a stream come in order; an unknown kind only moves the position. */
@@ -103,6 +108,12 @@ export function fold(view: View, event: SessionEvent): View {
       return withMessage(moved, stream, event.data.message, (m) => ({ ...m, decision: true }));
     case 'decision.withdrawn':
       return withMessage(moved, stream, event.data.message, (m) => ({ ...m, decision: false }));
+    case 'checkpoint.created':
+      return withBranching(moved, (b) => checkpointCreated(b, event));
+    case 'checkpoint.renamed':
+      return withBranching(moved, (b) => checkpointRenamed(b, event.data.checkpoint));
+    case 'checkpoint.deleted':
+      return withBranching(moved, (b) => checkpointDeleted(b, event.data.checkpoint));
     case 'turn.queued':
       return queued(moved, event.data, at);
     case 'turn.edited':
@@ -264,6 +275,10 @@ function erased(message: MessageView): MessageView {
 
 function withSession(view: View, change: Partial<SessionView>): View {
   return view.session ? { ...view, session: { ...view.session, ...change } } : view;
+}
+
+function withBranching(view: View, change: (branching: BranchingView) => BranchingView): View {
+  return { ...view, branching: change(view.branching) };
 }
 
 function withStream(view: View, name: Stream, change: (stream: StreamView) => StreamView): View {

@@ -267,6 +267,7 @@ impl SessionSync {
                 self.view.session = head.session.take();
                 self.view.participants = std::mem::take(&mut head.participants);
                 self.view.turns = std::mem::take(&mut head.turns);
+                self.view.branching = std::mem::take(&mut head.branching);
             }
             effect = Effect::Changed;
         }
@@ -383,6 +384,7 @@ impl SessionSync {
             self.view.session = None;
             self.view.participants.clear();
             self.view.turns.clear();
+            self.view.branching = Default::default();
         }
     }
 }

@@ -27,6 +27,9 @@ pub(super) const ASSISTANT_ID: u64 = 1003;
 /// The main branch of a new session.
 pub(super) const BRANCH_ID: u64 = 1004;
 
+/// The checkpoint that a rule makes.
+pub(super) const CHECKPOINT_ID: u64 = 1005;
+
 /// A command that has been admitted: it may be given now by whom it is given.
 pub(super) struct By<'a> {
     pub session: &'a Session,
@@ -105,6 +108,11 @@ impl Draft {
     /// Returns the command's key.
     pub fn key(&self) -> Uuid {
         self.key
+    }
+
+    /// Returns the last seq of `stream` with the events of this decision.
+    pub fn head(&self, stream: Stream) -> Seq {
+        self.heads[stream as usize]
     }
 
     /// Adds an event and returns its id.

@@ -176,11 +176,14 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::SessionChangeDetails(_)
         | Command::SessionChangeSettings(_)
         | Command::ParticipantChangeRole(_)
-        | Command::ParticipantChangeProfile(_) => !state.is_ended(),
+        | Command::ParticipantChangeProfile(_)
+        | Command::CheckpointRename(_)
+        | Command::CheckpointDelete(_) => !state.is_ended(),
         Command::MessagePost(_)
         | Command::MessageEdit(_)
         | Command::DecisionRecord(_)
         | Command::DecisionWithdraw(_)
+        | Command::CheckpointCreate(_)
         | Command::TurnAsk(_)
         | Command::TurnEdit(_)
         | Command::TurnWithdraw(_)

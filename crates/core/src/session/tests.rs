@@ -1,7 +1,7 @@
 //! A session told as a script, and what it answers, line by line.
 //!
 //! A line is `who: verb rest`. `m1`, `m2` ... are the messages in the order in which they began, `t1`, `t2` ... the
-//! turns in the order in which they were queued. `server` speaks for doors, drivers and rules.
+//! turns in the order in which they were queued, `k1`, `k2` ... the checkpoints. `server` speaks for doors, drivers and rules.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use roundtable_protocol::command::{self as c, Command, Envelope};
 use roundtable_protocol::event::{Actor, Event, EventBody as E};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
-    Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp, TurnId, UserId,
-    uuid_v7,
+    CheckpointId, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
+    TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{EndReason, ParticipantKind, SessionKind, Settings, Usage, Visibility};
 use roundtable_protocol::problem::Code;
@@ -75,6 +75,15 @@ impl Room {
     pub fn message(&self, name: &str) -> MessageId {
         let n: usize = name.strip_prefix('m').and_then(|n| n.parse().ok()).expect("a message such as m1");
         self.messages.get(n - 1).copied().unwrap_or(MessageId::NIL)
+    }
+
+    fn checkpoint(&self, name: &str) -> CheckpointId {
+        let n: usize = name.strip_prefix('k').and_then(|n| n.parse().ok()).expect("a checkpoint such as k1");
+        let made = self.log.iter().filter_map(|e| match &e.body {
+            E::CheckpointCreated(data) => Some(data.checkpoint.id),
+            _ => None,
+        });
+        made.clone().nth(n - 1).unwrap_or(CheckpointId::NIL)
     }
 
     fn turn(&self, name: &str) -> TurnId {
@@ -222,6 +231,12 @@ impl Room {
             "redact" => Command::MessageRedact(c::MessageRedact { message: self.message(first), reason: None }),
             "mark" => Command::DecisionRecord(c::DecisionRecord { message: self.message(first) }),
             "unmark" => Command::DecisionWithdraw(c::DecisionWithdraw { message: self.message(first) }),
+            "checkpoint" => Command::CheckpointCreate(c::CheckpointCreate { name: rest.to_owned() }),
+            "recall" => {
+                let checkpoint = self.checkpoint(first);
+                Command::CheckpointRename(c::CheckpointRename { checkpoint, name: text.to_owned() })
+            }
+            "forget" => Command::CheckpointDelete(c::CheckpointDelete { checkpoint: self.checkpoint(first) }),
             "again" => Command::TurnAsk(c::TurnAsk { message: self.message(first) }),
             "change" => Command::TurnEdit(c::TurnEdit { turn: self.turn(first), text: text.to_owned() }),
             "withdraw" => Command::TurnWithdraw(c::TurnWithdraw { turn: self.turn(first) }),
@@ -283,6 +298,8 @@ impl Room {
                 let ask = if d.ask { " ask" } else { "" };
                 if mentions.is_empty() { ask.to_owned() } else { format!("{ask} to {}", mentions.join(", ")) }
             }
+            E::CheckpointCreated(d) => format!(": {}", d.checkpoint.name.as_deref().unwrap_or_default()),
+            E::CheckpointRenamed(d) => format!(": {}", d.checkpoint.checkpoint.name.as_deref().unwrap_or_default()),
             E::TurnQueued(d) => {
                 let before = d.before.map(|t| format!(" before {}", self.name_of_turn(t))).unwrap_or_default();
                 format!(": {}{before}", self.name_of_turn(d.turn))
@@ -363,8 +380,9 @@ fn mask(all: &[P]) -> Permissions {
 /// What each role may do here: the rows that matter to these tests.
 fn rights(role: Role) -> (Permissions, StreamSet) {
     let viewer = [P::SessionView, P::ParticipantBe];
-    let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord];
-    let moderator = [P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage];
+    let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite];
+    let moderator =
+        [P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::BranchManage];
     let owner = [P::SessionChange, P::SessionEnd, P::SessionDelete];
     let mut all = viewer.to_vec();
     if role >= Role::Collaborator {

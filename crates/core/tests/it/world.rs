@@ -10,8 +10,8 @@ use roundtable_protocol::command::{self as c, Command, Envelope};
 use roundtable_protocol::event::{Event, EventBody};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
-    AttachmentId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream,
-    StreamSet, Timestamp, TurnId, UserId, uuid_v7,
+    AttachmentId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId,
+    Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{
     Attachment, EndReason, Membership, ParticipantKind, Respond, SessionKind, SessionState, Settings, SettingsPatch,
@@ -35,7 +35,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 26;
+const KINDS: u8 = 29;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -321,6 +321,9 @@ impl World {
         assert_eq!((&session.description, session.visibility), (&info.description, info.visibility));
         assert_eq!((session.started_at, session.ended_at), (info.started_at, info.ended_at));
         assert_eq!(turns(s), v.turns);
+        let named = s.checkpoints().filter(|k| k.checkpoint.name.is_some()).count();
+        assert!(named == v.branching.checkpoints.len());
+        assert!(v.branching.checkpoints.iter().all(|k| s.checkpoint(k.checkpoint.id) == Some(k)));
         for stream in Stream::ALL {
             assert_eq!(v.head(stream), s.heads()[stream as usize]);
         }
@@ -417,8 +420,16 @@ impl World {
                 display_name: t.a.is_multiple_of(2).then_some(text),
                 colour: t.a.is_multiple_of(3).then_some(t.b % 16),
             }),
+            26 => Command::CheckpointCreate(c::CheckpointCreate { name: text }),
+            27 => Command::CheckpointRename(c::CheckpointRename { checkpoint: self.checkpoint(t), name: text }),
+            28 => Command::CheckpointDelete(c::CheckpointDelete { checkpoint: self.checkpoint(t) }),
             _ => return None,
         })
+    }
+
+    fn checkpoint(&self, t: &Try) -> CheckpointId {
+        let all: Vec<CheckpointId> = self.session.checkpoints().map(|k| k.checkpoint.id).collect();
+        Self::pick(&all, t.a, CheckpointId::NIL)
     }
 
     /// Most of the time what a driver would say, sometimes under a wrong claim.
@@ -517,8 +528,15 @@ fn set(all: &[P]) -> Permissions {
 fn permissions(role: Role) -> Permissions {
     let rows: [&[P]; 4] = [
         &[P::SessionView, P::ParticipantBe],
-        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord],
-        &[P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::LinkManage],
+        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite],
+        &[
+            P::ParticipantRemove,
+            P::ParticipantChangeRole,
+            P::MessageRedactAny,
+            P::TurnManage,
+            P::LinkManage,
+            P::BranchManage,
+        ],
         &[P::SessionChange, P::SessionEnd, P::SessionDelete],
     ];
     rows[..=role as usize].iter().flat_map(|row| row.iter().copied()).collect()

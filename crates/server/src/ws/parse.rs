@@ -4,9 +4,9 @@
 //! the request that it is about whenever that could be read; commands that only the server gives are unknown here.
 
 use roundtable_protocol::command::{
-    DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact, ParticipantChangeProfile,
-    ParticipantChangeRole, ParticipantLeave, ParticipantRemove, SessionChangeDetails, SessionEnd, SessionRename,
-    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
+    CheckpointCreate, CheckpointDelete, CheckpointRename, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost,
+    MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
+    SessionChangeDetails, SessionEnd, SessionRename, SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -90,6 +90,9 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "message.redact" => shaped::<MessageRedact>(data).map(Command::MessageRedact),
         "decision.record" => shaped::<DecisionRecord>(data).map(Command::DecisionRecord),
         "decision.withdraw" => shaped::<DecisionWithdraw>(data).map(Command::DecisionWithdraw),
+        "checkpoint.create" => shaped::<CheckpointCreate>(data).map(Command::CheckpointCreate),
+        "checkpoint.rename" => shaped::<CheckpointRename>(data).map(Command::CheckpointRename),
+        "checkpoint.delete" => shaped::<CheckpointDelete>(data).map(Command::CheckpointDelete),
         "turn.ask" => shaped::<TurnAsk>(data).map(Command::TurnAsk),
         "turn.edit" => shaped::<TurnEdit>(data).map(Command::TurnEdit),
         "turn.withdraw" => shaped::<TurnWithdraw>(data).map(Command::TurnWithdraw),

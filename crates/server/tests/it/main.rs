@@ -5,6 +5,7 @@ mod assistants;
 mod attachments;
 mod bad_days;
 mod browsers;
+mod checkpoints;
 mod codes;
 mod command_line;
 mod documents;

@@ -131,5 +131,8 @@ fn difference(one: &View, other: &View) -> String {
     if one.participants != other.participants {
         return format!("participants: {:?} is not {:?}", one.participants, other.participants);
     }
+    if one.branching != other.branching {
+        return format!("branching: {:?} is not {:?}", one.branching, other.branching);
+    }
     format!("session {:?} is not {:?}, or a stream is missing", one.session, other.session)
 }

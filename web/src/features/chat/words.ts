@@ -3,7 +3,7 @@
 import { assistantName } from '../../app/assistant';
 import { problemWords, t } from '../../app/i18n';
 import type { Notice } from '../../session/notices';
-import type { AnswerView, Participant, Role, Settings } from '../../session/protocol';
+import type { AnswerView, Checkpoint, Participant, Role, Settings } from '../../session/protocol';
 import { dayOf } from '../../ui/time';
 
 /** Returns a text with a mark before each line, under whom it is from. */
@@ -103,6 +103,11 @@ export function noticeWords(notice: Notice, live: Names): string {
       // A colour is seen; only a name must be said.
       if (typeof before !== 'string' || typeof now !== 'string' || before === now) return '';
       return t('chat.notice_profile', { name: before, other: now });
+    }
+    case 'checkpoint.created': {
+      const { name: title } = data['checkpoint'] as Checkpoint;
+      // What a rule makes, people need not be told.
+      return title ? t('chat.notice_checkpoint', { name, title }) : '';
     }
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.

@@ -110,6 +110,7 @@ export default {
   notice_role: '{name} a donné à {other} le rôle {role}',
   notice_role_by_rule: '{other} a maintenant le rôle {role}',
   notice_renamed: '{name} a nommé la session « {title} »',
+  notice_checkpoint: '{name} a créé un point de retour : « {title} »',
   notice_settings: '{name} a changé les réglages',
   notice_assistant: '{name} fait maintenant répondre {assistant}',
   notice_recording: '{name} a activé l’enregistrement',

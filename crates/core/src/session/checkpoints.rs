@@ -1,0 +1,136 @@
+//! Points of a session that can be gone back to.
+//!
+//! Owns: which checkpoints there are, their names. Must not know: how one is restored. Invariant: a checkpoint names
+//! positions and nothing else, so making and deleting one changes nothing but the list.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use roundtable_protocol::branching::{Checkpoint, CheckpointInfo, CheckpointKind};
+use roundtable_protocol::command::{CheckpointCreate, CheckpointDelete, CheckpointRename};
+use roundtable_protocol::event::{CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event};
+use roundtable_protocol::grant::Permission;
+use roundtable_protocol::ids::{CheckpointId, Seq, Stream};
+use roundtable_protocol::problem::Code;
+use serde::{Deserialize, Serialize};
+
+use super::draft::{By, CHECKPOINT_ID, Draft};
+use super::{Session, text};
+use crate::context::{Decision, Rejection};
+
+/// How many checkpoints with a name a session may have.
+pub const MAX_NAMED: usize = 200;
+/// How many automatic checkpoints without a name are kept; the oldest give way.
+pub const KEPT_AUTOMATIC: usize = 100;
+/// Longest name. Unit: characters.
+const MAX_NAME: usize = 80;
+
+/// The checkpoints that there are, in the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Checkpoints {
+    all: Arc<VecDeque<CheckpointInfo>>,
+}
+
+impl Checkpoints {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &CheckpointInfo> {
+        self.all.iter()
+    }
+
+    pub fn get(&self, id: CheckpointId) -> Option<&CheckpointInfo> {
+        self.all.iter().rev().find(|c| c.checkpoint.id == id)
+    }
+
+    pub fn apply_created(&mut self, event: &Event, data: &CheckpointCreated) {
+        let (by, at, seq) = (event.header.actor, event.header.at, event.seq);
+        let all = Arc::make_mut(&mut self.all);
+        all.push_back(CheckpointInfo { checkpoint: data.checkpoint.clone(), by, at, seq });
+        let unnamed = |c: &CheckpointInfo| c.checkpoint.name.is_none();
+        if all.iter().filter(|c| unnamed(c)).count() > KEPT_AUTOMATIC
+            && let Some(oldest) = all.iter().position(unnamed)
+        {
+            all.remove(oldest);
+        }
+    }
+
+    pub fn apply_renamed(&mut self, data: &CheckpointRenamed) {
+        let new = &data.checkpoint;
+        let all = Arc::make_mut(&mut self.all);
+        if let Some(old) = all.iter_mut().find(|c| c.checkpoint.id == new.checkpoint.id) {
+            old.clone_from(new);
+        }
+    }
+
+    pub fn apply_deleted(&mut self, data: &CheckpointDeleted) {
+        Arc::make_mut(&mut self.all).retain(|c| c.checkpoint.id != data.checkpoint);
+    }
+
+    /// Checks that one more name fits.
+    fn room(&self) -> Result<(), Rejection> {
+        let named = self.all.iter().filter(|c| c.checkpoint.name.is_some()).count();
+        if named < MAX_NAMED { Ok(()) } else { Err(Code::TooManyCheckpoints.into()) }
+    }
+}
+
+/// Makes a checkpoint by a rule, of everything up to the events that are in `draft` already.
+///
+/// `why` is the rule in a word: `pause`, `end`, `events`, `detached`. To be called once in a decision.
+#[cfg_attr(not(test), expect(dead_code, reason = "called by the rules of the session's life: pause, end, detached"))]
+pub(super) fn automatic(_session: &Session, draft: &mut Draft, why: &str) {
+    let id = CheckpointId::derive(draft.key(), CHECKPOINT_ID);
+    let checkpoint = point(draft, id, None, Some(why.to_owned()));
+    draft.push(Stream::Main, vec![], CheckpointCreated { checkpoint });
+}
+
+/// Returns where everything is now.
+fn point(draft: &Draft, id: CheckpointId, name: Option<String>, why: Option<String>) -> Checkpoint {
+    let kind = if why.is_some() { CheckpointKind::Automatic } else { CheckpointKind::Named };
+    let seqs = Stream::ALL.into_iter().map(|s| (s, draft.head(s))).filter(|(_, seq)| *seq > Seq::ZERO).collect();
+    Checkpoint { id, name, kind, why, seqs, heads: Vec::new(), context: None }
+}
+
+pub(super) fn decide_create(by: &By<'_>, data: &CheckpointCreate) -> Result<Decision, Rejection> {
+    let name = text::filled_line("/name", &data.name, MAX_NAME)?;
+    by.session.checkpoints.room()?;
+    let mut draft = by.draft();
+    let checkpoint = point(&draft, CheckpointId(draft.key()), Some(name), None);
+    draft.push(Stream::Main, vec![], CheckpointCreated { checkpoint });
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_rename(by: &By<'_>, data: &CheckpointRename) -> Result<Decision, Rejection> {
+    let name = text::filled_line("/name", &data.name, MAX_NAME)?;
+    let mut renamed = changeable(by, data.checkpoint)?.clone();
+    if renamed.checkpoint.name.as_ref() == Some(&name) {
+        return Err(Code::AlreadyRecorded.into());
+    }
+    if renamed.checkpoint.name.is_none() {
+        by.session.checkpoints.room()?;
+    }
+    renamed.checkpoint.name = Some(name);
+    let mut draft = by.draft();
+    draft.push(Stream::Main, vec![], CheckpointRenamed { checkpoint: renamed });
+    Ok(draft.finish())
+}
+
+pub(super) fn decide_delete(by: &By<'_>, data: &CheckpointDelete) -> Result<Decision, Rejection> {
+    changeable(by, data.checkpoint)?;
+    let mut draft = by.draft();
+    draft.push(Stream::Main, vec![], CheckpointDeleted { checkpoint: data.checkpoint });
+    Ok(draft.finish())
+}
+
+/// Returns the checkpoint with that id.
+fn existing<'a>(by: &By<'a>, id: CheckpointId) -> Result<&'a CheckpointInfo, Rejection> {
+    let none = || Rejection::field("/checkpoint", Code::NoSuchCheckpoint, "there is no such checkpoint here");
+    by.session.checkpoints.get(id).ok_or_else(none)
+}
+
+/// Returns the checkpoint with that id if the caller made it or may change everybody's.
+fn changeable<'a>(by: &By<'a>, id: CheckpointId) -> Result<&'a CheckpointInfo, Rejection> {
+    let info = existing(by, id)?;
+    let own = by.person.is_none_or(|p| text::is(info.by, p.id));
+    if own || by.cx.grant.allows(Permission::BranchManage) { Ok(info) } else { Err(Code::NotYourCheckpoint.into()) }
+}
+
+#[cfg(test)]
+mod tests;

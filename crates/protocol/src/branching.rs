@@ -1,0 +1,69 @@
+//! The nouns of checkpoints and branches.
+//!
+//! Owns: what a checkpoint holds. Must not know: how one is restored. Invariant: a checkpoint is a list of positions;
+//! it holds nothing that could be lost with it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::event::Actor;
+use crate::ids::{BranchId, CheckpointId, MessageId, Seq, Stream, Timestamp};
+
+/// A point of a session that can be gone back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checkpoint {
+    /// The checkpoint.
+    pub id: CheckpointId,
+    /// What it is called; absent while nobody has named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who made it: a person or a rule.
+    pub kind: CheckpointKind,
+    /// By which rule an automatic one was made: `pause`, `end`, `events`, `detached`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The last seq of each stream that belongs to it; a stream without events is absent.
+    pub seqs: BTreeMap<Stream, Seq>,
+    /// The newest message of each branch that is not archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<BranchHead>,
+    /// The version of the main branch's shared context; absent while nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Seq>,
+}
+
+/// Who made a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointKind {
+    /// A person, who named it.
+    Named,
+    /// A rule.
+    Automatic,
+}
+
+/// The newest message of a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BranchHead {
+    /// The branch.
+    pub branch: BranchId,
+    /// Its newest message; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<MessageId>,
+}
+
+/// A checkpoint and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointInfo {
+    /// The checkpoint.
+    #[serde(flatten)]
+    pub checkpoint: Checkpoint,
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// The seq in `main` of the event that made it.
+    pub seq: Seq,
+}
