@@ -6,13 +6,7 @@ import { house } from './support/house';
 const here = house();
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
-async function two(): Promise<[Person, Person]> {
-  const ana = await here.arrive('Ana');
-  const ben = await here.arrive('Ben');
-  await ana.start(here.server.url);
-  await ben.join(await ana.share());
-  return [ana, ben];
-}
+const two = () => here.two();
 
 describe('own sessions', () => {
   it('are listed, searched, renamed for all, ended and deleted after asking', async () => {
@@ -114,7 +108,9 @@ describe('sharing', () => {
   });
 
   it('says who can come in and by which way, who is here, and takes nobody in once that is switched off', async () => {
-    const [ana, ben] = await two();
+    const [ana, ben] = [await here.arrive('Ana'), await here.arrive('Ben')];
+    await ana.start(here.server.url);
+    await ben.join(await ana.share());
     const eve = await here.arrive('Eve');
     const link = await ana.share();
     const share = await ana.openShare();
