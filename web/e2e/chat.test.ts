@@ -150,6 +150,25 @@ describe('the place in the conversation', () => {
     await ben.page.locator('[data-unread]').waitFor();
   });
 
+  it('is left while words stream, by small turns of the wheel on a slow machine too', async () => {
+    const [ana, ben] = await two();
+    await fill(ana);
+    const line = await ben.context.newCDPSession(ben.page);
+    await line.send('Emulation.setCPUThrottlingRate', { rate: 6 });
+    await ana.say('/demo long', 'assistant');
+    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(200);
+    expect(await isAtEnd(ben)).toBe(true);
+    await box(ben).hover();
+    for (let turn = 0; turn < 12; turn++) await ben.page.mouse.wheel(0, -30);
+    await ben.page.locator('[data-to-end]').waitFor();
+    const place = await box(ben).evaluate((b) => b.scrollTop);
+    const sofar = (await ben.answers('streaming').locator('.text').textContent())!.length;
+    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())!.length).toBeGreaterThan(sofar + 200);
+    expect(Math.abs((await box(ben).evaluate((b) => b.scrollTop)) - place)).toBeLessThan(2);
+    await ben.page.locator('[data-to-end]').click();
+    await eventually(() => isAtEnd(ben)).toBe(true);
+  });
+
   it('is given away by a link to a message', async () => {
     const [ana, ben] = await two();
     await ana.say('a place to remember');

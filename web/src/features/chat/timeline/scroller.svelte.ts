@@ -17,6 +17,12 @@ const NEAR = 48;
 /** A row that nobody has seen is taken for this high. Unit: CSS pixels. */
 export const GUESS = 76;
 
+/** How long after a turn of the wheel what scrolls is its doing; smooth scrolling takes as long. Unit: milliseconds. */
+const INTENT = 400;
+const UP: ReadonlySet<string> = new Set(['ArrowUp', 'PageUp', 'Home', 'k']);
+const DOWN: ReadonlySet<string> = new Set(['ArrowDown', 'PageDown', 'End', 'j']);
+const SIGNS = ['wheel', 'touchstart', 'touchmove', 'keydown', 'pointerdown'] as const;
+
 const NONE: ReadonlySet<number> = new Set();
 
 export interface Range {
@@ -41,6 +47,9 @@ export class Scroller {
   #lastMost = 0;
   /** The row that is being brought into sight, until the reader does something. */
   #target: number | null = null;
+  /** Until when what scrolls up is the reader's doing. Unit: milliseconds of `performance.now()`. */
+  #upUntil = 0;
+  #touchedAt: number | null = null;
 
   get range(): Range {
     return this.#range;
@@ -69,14 +78,17 @@ export class Scroller {
     sizes.observe(box);
     for (const row of this.#rows.keys()) sizes.observe(row);
     const scrolled = () => this.#scrolled();
-    const moved = () => (this.#target = null);
+    const moved = (event: Event) => {
+      this.#target = null;
+      this.#intends(event);
+    };
     box.addEventListener('scroll', scrolled, { passive: true });
-    for (const sign of ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const) box.addEventListener(sign, moved, { passive: true });
+    for (const sign of SIGNS) box.addEventListener(sign, moved, { passive: true });
     this.#look();
     return () => {
       sizes.disconnect();
       box.removeEventListener('scroll', scrolled);
-      for (const sign of ['wheel', 'touchmove', 'keydown', 'pointerdown'] as const) box.removeEventListener(sign, moved);
+      for (const sign of SIGNS) box.removeEventListener(sign, moved);
       this.#box = null;
       this.#sizes = null;
     };
@@ -131,13 +143,36 @@ export class Scroller {
     if (!box) return;
     const most = box.scrollHeight - box.clientHeight;
     const left = most - box.scrollTop;
+    const isLeaving = performance.now() < this.#upUntil;
     // What became higher or lower by itself is no wish of the reader's.
-    if (this.#atEnd && Math.abs(most - this.#lastMost) >= 1) this.#stay();
-    else if (left < NEAR) this.#atEnd = this.#target === null || left < 1;
+    if (this.#atEnd && !isLeaving && Math.abs(most - this.#lastMost) >= 1) this.#stay();
+    else if (left < NEAR && !(isLeaving && left >= 1)) this.#atEnd = this.#target === null || left < 1;
     // Only the reader scrolls up; what grows below leaves the position alone.
     else if (box.scrollTop < this.#lastTop - 1) this.#atEnd = false;
     this.#lastTop = box.scrollTop;
     this.#look();
+  }
+
+  /**
+   * Takes in what the reader is about to do.
+   *
+   * A text that streams makes the list longer between a turn of the wheel and its scroll event: who turns it up must get
+   * away from the end all the same, on a slow machine too.
+   */
+  #intends(event: Event): void {
+    let up: boolean | null = null;
+    if (event instanceof WheelEvent) up = event.deltaY === 0 ? null : event.deltaY < 0;
+    else if (event instanceof KeyboardEvent) up = (event.target as Element).matches('input, textarea') ? null : UP.has(event.key) ? true : DOWN.has(event.key) ? false : null;
+    else if (event.type === 'touchstart') this.#touchedAt = (event as TouchEvent).touches[0]?.clientY ?? null;
+    else if (event.type === 'touchmove') {
+      const at = (event as TouchEvent).touches[0]?.clientY ?? null;
+      if (at !== null && this.#touchedAt !== null && at !== this.#touchedAt) up = at > this.#touchedAt;
+      this.#touchedAt = at;
+    }
+    if (up === null) return;
+    this.#upUntil = up ? performance.now() + INTENT : 0;
+    const box = this.#box;
+    if (up && box && box.scrollTop > 0) this.#atEnd = false;
   }
 
   /** Chooses the rows that must be there. Returns whether they are others now. */
