@@ -15,6 +15,7 @@
 //! | `grants` | grants at hand and when they are stale |
 //! | `fanout` | who gets what, coalescing |
 //! | `joins` | subscribe, then read, then release |
+//! | [`library`] | short calls and a watcher, for programs without a server |
 //! | `lanes` | ephemeral slots, newest wins |
 //! | [`replay`] | the state at any place of the log, and what followed at its pace |
 //! | `views` | view snapshots and pages, made off the room's task |
@@ -29,6 +30,7 @@ pub mod frame;
 mod grants;
 mod joins;
 mod lanes;
+pub mod library;
 pub mod manager;
 pub mod metrics;
 pub mod outbox;
