@@ -16,7 +16,8 @@ use roundtable_store::{MemoryStore, SqliteStore, Store};
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let given: HashMap<&str, &str> = arguments.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
+    let given: HashMap<&str, &str> =
+        arguments.chunks_exact(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
     let number = |name: &str, usual: u64| given.get(name).map_or(usual, |text| text.parse().expect("a whole number"));
     let (subscribers, callers) = (number("--subscribers", 1), number("--callers", 64));
     let seconds = Duration::from_secs(number("--seconds", 2));
@@ -41,7 +42,8 @@ async fn main() {
     until(&received, begun).await;
 
     let started = Instant::now();
-    let calls: Vec<_> = (0..callers).map(|_| tokio::spawn(call(manager.clone(), session, owner.user, started + seconds))).collect();
+    let calls: Vec<_> =
+        (0..callers).map(|_| tokio::spawn(call(manager.clone(), session, owner.user, started + seconds))).collect();
     let mut sent = 0;
     for call in calls {
         sent += call.await.expect("a caller does not panic");
@@ -49,7 +51,9 @@ async fn main() {
     until(&received, begun + sent * subscribers).await;
     let took = started.elapsed().as_secs_f64();
     let (rate, deliveries) = (sent as f64 / took, (sent * subscribers) as f64 / took);
-    println!(r#"{{"subscribers":{subscribers},"messages_per_second":{rate:.0},"deliveries_per_second":{deliveries:.0}}}"#);
+    println!(
+        r#"{{"subscribers":{subscribers},"messages_per_second":{rate:.0},"deliveries_per_second":{deliveries:.0}}}"#
+    );
     manager.shutdown().await;
 }
 

@@ -17,11 +17,11 @@ use roundtable_protocol::{
     Stream, TurnId, UserId,
 };
 
+use crate::clock;
 use crate::frame::Frame;
 use crate::manager::SessionManager;
 use crate::outbox::Outbox;
 use crate::room::{Receipt, Subscription};
-use crate::clock;
 
 /// Somebody who takes part: a person or a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,7 +257,8 @@ impl SessionManager {
         limit: usize,
     ) -> Result<Vec<Event>, Problem> {
         let page = self.events(session, user, stream, after, limit.min(1_000)).await?;
-        let read = |bytes: &bytes::Bytes| serde_json::from_slice(bytes).map_err(|_| Problem::new(Code::UpgradeInProgress));
+        let read =
+            |bytes: &bytes::Bytes| serde_json::from_slice(bytes).map_err(|_| Problem::new(Code::UpgradeInProgress));
         page.events.iter().map(read).collect()
     }
 
