@@ -54,6 +54,11 @@ const HOT_READERS: [usize; 2] = [10, HOT_WRITERS];
 /// Messages a second in the paced run of 500 sessions.
 const PACED: f64 = 2_000.0;
 
+/// How many sessions are measured alone and beside a busy one, and messages a second over all of them.
+const QUIET: (usize, f64) = (50, 200.0);
+/// Writers of the busy session beside them, and its commands a second.
+const BUSY: (usize, f64) = (200, 5_000.0);
+
 /// What every measure needs.
 struct Bench {
     root: PathBuf,
@@ -122,6 +127,7 @@ impl Bench {
         let mut report = Report::default();
         self.fan_out(&mut report).await?;
         self.crowds(&mut report).await?;
+        self.isolation(&mut report).await?;
         if self.options.does("join") {
             self.say("joining 10,000 events");
             report.join(&join::measure(self).await.context("joins")?);
@@ -202,6 +208,25 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// Quiet sessions alone, then beside a busy one on the same server.
+    async fn isolation(&self, report: &mut Report) -> Result<()> {
+        if !self.options.does("isolation") {
+            return Ok(());
+        }
+        self.say("50 quiet sessions beside a busy one");
+        let server = server::Server::start(&self.binary, self.work.path(), &[]).await?;
+        let run = async {
+            let quiet = sessions::Crowd::new(&server, QUIET.0, 2, 2).await?;
+            let busy = sessions::Crowd::new(&server, 1, BUSY.0, 2).await?;
+            let alone = quiet.paced(self, &server, QUIET.1).await?;
+            let (beside, loud) = tokio::join!(quiet.paced(self, &server, QUIET.1), busy.paced(self, &server, BUSY.1));
+            report.isolation(&alone, &beside?, &loud?);
+            anyhow::Ok(())
+        };
+        run.await.map_err(|error| error.context(server.process.log_tail())).context("isolation")?;
+        server.process.stop().await
     }
 
     fn say(&self, what: &str) {

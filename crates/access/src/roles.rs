@@ -3,7 +3,7 @@
 use roundtable_protocol::grant::{Permission, Permissions, Role};
 
 /// Permission, then whether viewer, collaborator, moderator and owner have it.
-const TABLE: [(Permission, [bool; 4]); 19] = {
+const TABLE: [(Permission, [bool; 4]); 20] = {
     use Permission as P;
     const NO: bool = false;
     const YES: bool = true;
@@ -28,6 +28,7 @@ const TABLE: [(Permission, [bool; 4]); 19] = {
         (P::TurnDrive, [NO, NO, NO, NO]),
         // One answer is streamed to all, so all who may prompt may stop it: docs/decisions/0005.
         (P::TurnStop, [NO, YES, YES, YES]),
+        (P::SessionPause, [NO, NO, YES, YES]),
     ]
 };
 

@@ -2,7 +2,7 @@
 
 use roundtable_protocol::grant::Grant;
 use roundtable_protocol::ids::{
-    Epoch, MessageId, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
+    DEFAULT_PROJECT, Epoch, MessageId, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
 };
 use roundtable_protocol::model::{Attachment, SessionKind, Settings, Visibility};
 use roundtable_protocol::{Code, Event, Problem};
@@ -88,6 +88,31 @@ pub struct Founding {
     pub assistant: Option<(UserId, String)>,
 }
 
+impl Founding {
+    /// Returns what a plain session of one owner begins with: private, collaborative, started, without an assistant and
+    /// without a title. Its ids are derived from the owner's; give it others where an owner has several.
+    pub fn simple(owner: UserId, owner_name: &str) -> Self {
+        Self {
+            session: SessionId::derive(owner.0, 0),
+            epoch: Epoch(SessionId::derive(owner.0, 1).to_string()),
+            project: DEFAULT_PROJECT,
+            owner,
+            owner_name: owner_name.to_owned(),
+            owner_colour: None,
+            title: String::new(),
+            kind: SessionKind::default(),
+            visibility: Visibility::default(),
+            settings: Settings::default(),
+            description: String::new(),
+            tags: Vec::new(),
+            category: None,
+            expires_at: None,
+            start: true,
+            assistant: None,
+        }
+    }
+}
+
 /// The rules said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.name())]
@@ -144,4 +169,6 @@ pub enum Owed {
         /// Which driver the settings name.
         driver: String,
     },
+    /// Walk the hash chain of the ended session's log, then record with `session.archive` where it stands.
+    Archive,
 }

@@ -18,8 +18,11 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         Command::SessionStart(_)
         | Command::SessionRename(_)
         | Command::SessionChangeDetails(_)
-        | Command::SessionChangeSettings(_) => Permission::SessionChange,
-        Command::SessionEnd(_) => Permission::SessionEnd,
+        | Command::SessionChangeSettings(_)
+        | Command::SessionChangeExpiry(_)
+        | Command::SessionDetach(_) => Permission::SessionChange,
+        Command::SessionEnd(_) | Command::SessionFail(_) => Permission::SessionEnd,
+        Command::SessionPause(_) | Command::SessionResume(_) => Permission::SessionPause,
         Command::ParticipantJoin(_) => Permission::ParticipantJoin,
         Command::ParticipantLeave(_) | Command::ParticipantChangeProfile(_) => Permission::ParticipantBe,
         Command::ParticipantRemove(_) => Permission::ParticipantRemove,
@@ -38,6 +41,9 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         | Command::TurnProgress(_)
         | Command::TurnComplete(_)
         | Command::TurnFail(_)
-        | Command::TurnLose(_) => Permission::TurnDrive,
+        | Command::TurnLose(_)
+        | Command::SessionAttach(_)
+        | Command::SessionMissHost(_)
+        | Command::SessionArchive(_) => Permission::TurnDrive,
     }
 }

@@ -106,6 +106,11 @@ impl Presence {
         self.people.iter().filter(|(_, e)| !e.gone).map(|(id, _)| *id).collect()
     }
 
+    /// Returns whether `participant` has a connection now, whatever the grace.
+    pub fn is_connected(&self, participant: ParticipantId) -> bool {
+        self.people.get(&participant).is_some_and(|entry| !entry.connections.is_empty())
+    }
+
     /// Returns everybody who is there, with the status as of the last [`Presence::on_time`] or sign of life.
     pub fn people(&self) -> Vec<Person> {
         let there = self.people.iter().filter(|(_, e)| !e.gone);

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `checkpoints` | named and automatic points that can be gone back to |
-//! | `lifecycle` | title, settings, states and legal moves, expiry |
+//! | `lifecycle` | title, settings, states and legal moves, limits, who leads it |
 //! | `roster` | members, roles, names, the cap |
 //! | `messages` | the index without bodies: who, where, which events bear text |
 //! | `turns` | the queue, the running turn and its lease |
@@ -21,6 +21,7 @@ use roundtable_protocol::event::{Event, EventBody};
 use roundtable_protocol::ids::{Epoch, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, UserId};
 use roundtable_protocol::model::{Participant, SessionInfo, SessionState, Settings};
 use roundtable_protocol::problem::Code;
+use roundtable_protocol::report::Report;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,12 +39,15 @@ mod text;
 mod turns;
 
 pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
+pub use lifecycle::host::HOST_GRACE;
+pub use lifecycle::limits::WARN_BEFORE;
 pub use messages::{MessageRef, PageSpan};
+pub use owed::watched;
 pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
 
 use checkpoints::Checkpoints;
 use draft::By;
-use lifecycle::Lifecycle;
+use lifecycle::{Lifecycle, host, limits, moves, report};
 use messages::Messages;
 use roster::Roster;
 use turns::Turns;
@@ -117,11 +121,19 @@ impl Session {
     pub fn decide(&self, cx: &Context<'_>, envelope: &Envelope) -> Result<Decision, Rejection> {
         let by = self.admit(cx, envelope)?;
         match &envelope.command {
-            Command::SessionStart(_) => lifecycle::decide_start(&by),
+            Command::SessionStart(_) => moves::decide_start(&by),
             Command::SessionRename(data) => lifecycle::decide_rename(&by, data),
             Command::SessionChangeDetails(data) => lifecycle::decide_change_details(&by, data),
             Command::SessionChangeSettings(data) => lifecycle::decide_change_settings(&by, data),
-            Command::SessionEnd(data) => lifecycle::decide_end(&by, data),
+            Command::SessionEnd(data) => moves::decide_end(&by, data),
+            Command::SessionPause(data) => moves::decide_pause(&by, data),
+            Command::SessionResume(_) => moves::decide_resume(&by),
+            Command::SessionFail(data) => moves::decide_fail(&by, data),
+            Command::SessionChangeExpiry(data) => limits::decide_change_expiry(&by, data),
+            Command::SessionDetach(_) => host::decide_detach(&by),
+            Command::SessionAttach(data) => host::decide_attach(&by, data),
+            Command::SessionMissHost(data) => host::decide_miss(&by, data),
+            Command::SessionArchive(data) => moves::decide_archive(&by, data),
             Command::ParticipantJoin(data) => roster::decide_join(&by, data),
             Command::ParticipantLeave(_) => roster::decide_leave(&by),
             Command::ParticipantRemove(data) => roster::decide_remove(&by, data),
@@ -147,8 +159,8 @@ impl Session {
         }
     }
 
-    /// Decides what is due at `cx.now`: the session's expiry, the loss of a turn whose lease has ended, or the
-    /// erasing of what was not recorded, some at a time.
+    /// Decides what is due at `cx.now`: a limit's strike or warning, the end of the owner's grace, the loss of a turn
+    /// whose lease has ended, or the erasing of what was not recorded, some at a time.
     ///
     /// `key` becomes the id of the first event. No event: nothing is due.
     pub fn on_time(&self, cx: &Context<'_>, key: Uuid) -> Decision {
@@ -164,6 +176,9 @@ impl Session {
         if self.changes_rights(&event.body) {
             self.roles_rev += 1;
         }
+        self.lifecycle.apply_activity(event);
+        let driver = self.turns.running().filter(|t| event.ends_turn() == Some(t.turn)).map(|t| t.driver.as_str());
+        self.lifecycle.tally.apply(event, driver);
         match &event.body {
             EventBody::SessionCreated(data) => self.lifecycle.apply_created(data, at),
             EventBody::SessionStarted(_) => self.lifecycle.apply_started(at),
@@ -176,6 +191,22 @@ impl Session {
             EventBody::SessionDetailsChanged(data) => self.lifecycle.apply_details_changed(data),
             EventBody::SessionSettingsChanged(data) => self.lifecycle.apply_settings_changed(data),
             EventBody::SessionEnded(data) => self.lifecycle.apply_ended(data, at),
+            EventBody::SessionPaused(_) => self.lifecycle.apply_paused(),
+            EventBody::SessionResumed(_) => self.lifecycle.apply_resumed(),
+            EventBody::SessionEnding(data) => self.lifecycle.apply_ending(data),
+            EventBody::SessionExpiryChanged(data) => self.lifecycle.apply_expiry_changed(data, at),
+            EventBody::SessionWarned(data) => self.lifecycle.apply_warned(data),
+            EventBody::SessionDetached(data) => self.lifecycle.host.apply_detached(data, at),
+            EventBody::SessionAttached(_) => self.lifecycle.host.apply_attached(),
+            EventBody::SessionWorkDone(_) => self.lifecycle.host.apply_work_done(),
+            EventBody::SessionHostArrived(_) => self.lifecycle.host.apply_arrived(),
+            EventBody::SessionHostLeft(data) => self.lifecycle.host.apply_left(data),
+            EventBody::SessionReported(data) => self.lifecycle.report = Some(Box::new(data.report.clone())),
+            EventBody::SessionArchived(_) => self.lifecycle.archived = true,
+            EventBody::SessionOwnerChanged(data) => {
+                self.lifecycle.apply_owner_changed(data);
+                self.roster.apply_owner_changed(data);
+            }
             EventBody::ParticipantJoined(data) => self.roster.apply_joined(data),
             EventBody::ParticipantLeft(data) => self.roster.apply_left(data),
             EventBody::ParticipantRemoved(data) => self.roster.apply_removed(data),
@@ -217,6 +248,7 @@ impl Session {
         answer: Option<roundtable_protocol::MessageId>,
     ) {
         self.turns.apply_ended(turn);
+        self.lifecycle.host.apply_turn_ended(matches!(event.body, EventBody::TurnCompleted(_)));
         if let Some(answer) = answer {
             self.messages.apply_touched(event, answer);
         }
@@ -229,7 +261,8 @@ impl Session {
             | EventBody::ParticipantJoined(_)
             | EventBody::ParticipantLeft(_)
             | EventBody::ParticipantRemoved(_)
-            | EventBody::ParticipantRoleChanged(_) => true,
+            | EventBody::ParticipantRoleChanged(_)
+            | EventBody::SessionOwnerChanged(_) => true,
             EventBody::SessionSettingsChanged(data) => {
                 data.settings.side_for_viewers != self.lifecycle.settings.side_for_viewers
             }
@@ -345,6 +378,7 @@ impl Session {
             updated_at: self.last_at,
             started_at: l.started_at,
             ended_at: l.ended_at,
+            detached_at: self.detached_since(),
             participant_count: self.roster.people(),
             event_count: self.heads.iter().map(|h| h.0).sum(),
         }
@@ -362,6 +396,25 @@ impl Session {
         id: roundtable_protocol::CheckpointId,
     ) -> Option<&roundtable_protocol::branching::CheckpointInfo> {
         self.checkpoints.get(id)
+    }
+
+    /// Returns about how much memory the state takes: what grows with messages and people. Unit: bytes.
+    pub fn estimated_bytes(&self) -> u64 {
+        let messages: u64 = Stream::ALL.iter().map(|s| self.messages.pages(*s).len() as u64 * 256 * 96).sum();
+        messages + self.roster.all().len() as u64 * 512 + self.turns.queue().len() as u64 * 128 + 4_096
+    }
+
+    /// Returns what it came to; what it has come to so far, while it goes on.
+    pub fn report(&self, now: Timestamp) -> Report {
+        match &self.lifecycle.report {
+            Some(report) => (**report).clone(),
+            None => report::so_far(self, now),
+        }
+    }
+
+    /// Returns how many messages of others than `me` began after `after` in a stream.
+    pub fn unread(&self, stream: Stream, after: Seq, me: ParticipantId) -> u64 {
+        self.messages.unread(stream, after, me)
     }
 
     /// Returns the turn that is being answered.

@@ -15,6 +15,9 @@ pub type Label = Arc<dyn Fn(&str) -> String + Send + Sync>;
 /// Returns whether a session may choose the assistant of that name.
 pub type Chooses = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// Returns why the assistant of that name cannot answer now, for people; nothing when it can, as far as is known.
+pub type Missing = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Tells the time. Deadlines of sessions are moments, timers of rooms are not, so both must run at the same pace.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -53,6 +56,17 @@ pub struct HubConfig {
     pub label: Label,
     /// Which assistants a session may choose.
     pub assistants: Chooses,
+    /// How long an owner must have been connected before that is recorded.
+    pub host_after: Duration,
+    /// Most events that one session may hold before it takes no more messages and questions; leaving, erasing and ending
+    /// stay possible. Chosen as a hundred of the longest sessions that are measured.
+    pub max_events: u64,
+    /// How long one answer may take; then it fails as `turn_timeout`.
+    pub turn_limit: Duration,
+    /// What an assistant lacks: looked at before a session is resumed.
+    pub missing: Missing,
+    /// How many panics of one session's room within ten minutes fail the session.
+    pub panics: usize,
     /// What rooms count and time.
     pub metrics: Arc<Metrics>,
     /// The clock.
@@ -78,6 +92,11 @@ impl Default for HubConfig {
             snapshot_after: 512,
             label: Arc::new(str::to_owned),
             assistants: Arc::new(|_| true),
+            max_events: 1_000_000,
+            turn_limit: Duration::from_secs(30 * 60),
+            host_after: Duration::from_secs(2),
+            missing: Arc::new(|_| None),
+            panics: 3,
             metrics: Arc::default(),
             now: Arc::new(clock::now),
         }
@@ -85,6 +104,16 @@ impl Default for HubConfig {
 }
 
 impl HubConfig {
+    /// Refuses to resume with an assistant that is not there or cannot answer.
+    pub(crate) fn check_ready(&self, name: &str) -> Result<(), Problem> {
+        let missing = if (self.assistants)(name) {
+            (self.missing)(name)
+        } else {
+            Some(format!("there is no assistant called {name} any more; choose another in the settings"))
+        };
+        missing.map_or(Ok(()), |detail| Err(Problem::new(Code::CannotResume).with_detail(detail)))
+    }
+
     /// Refuses an assistant that there is not.
     pub(crate) fn check_assistant(&self, name: &str) -> Result<(), Problem> {
         if (self.assistants)(name) {

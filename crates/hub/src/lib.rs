@@ -43,7 +43,10 @@ mod views;
 
 pub use config::HubConfig;
 pub use frame::Frame;
-pub use manager::{Created, EventPage, SessionManager, Standing, Stats};
+pub use manager::{
+    Acknowledged, Created, EventPage, Health, History, HistoryQuery, Known, SessionManager, Standing, Stats,
+    TurnHealth, Unread,
+};
 pub use metrics::Metrics;
 pub use outbox::Outbox;
 pub use room::{Receipt, Subscription};

@@ -19,10 +19,11 @@ use roundtable_protocol::{
     Code, Command, Epoch, EventId, Grant, MessageId, Permission, Problem, ProjectId, Seq, SessionId, Stream, Timestamp,
     UserId,
 };
-use roundtable_store::{AppendError, Store, StoreError};
+use roundtable_store::{AppendError, PageToken, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::config::HubConfig;
 use crate::frame::Frame;
 use crate::joins::wire;
@@ -34,6 +35,11 @@ use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
 use crate::turns::TurnWork;
 
 mod branches;
+mod life;
+mod log;
+
+pub use life::{Health, TurnHealth};
+pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};
 
 /// How many turns may wait for a driver.
 const WORK_WAITING: usize = 256;

@@ -7,7 +7,7 @@
 //! numbers and two histograms on this path, and neither would be allowed in here without its exporter's types.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the hub counts and times.
 #[derive(Debug, Default)]
@@ -23,6 +23,45 @@ pub struct Metrics {
     /// From a commit being on the disk until its events have been handed to its readers' sockets, or wait for the next
     /// flush.
     pub fanout: Histogram,
+}
+
+/// How many events a second, over the last ten seconds. Unit of its slots: events in one second.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    began: Option<Instant>,
+    slots: [u64; Rate::SECONDS],
+    /// The second, counted from `began`, of the last slot that was written.
+    last: u64,
+}
+
+impl Rate {
+    const SECONDS: usize = 10;
+
+    /// Counts `n` more.
+    pub(crate) fn add(&mut self, n: u64, now: Instant) {
+        let slot = self.move_to(now);
+        self.slots[slot] += n;
+    }
+
+    /// Returns the mean of the last ten seconds; of all there were, when there were fewer.
+    pub(crate) fn per_second(&mut self, now: Instant) -> f64 {
+        self.move_to(now);
+        let seconds = (self.last + 1).min(Self::SECONDS as u64);
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let mean = self.slots.iter().sum::<u64>() as f64 / seconds as f64;
+        mean
+    }
+
+    fn move_to(&mut self, now: Instant) -> usize {
+        let began = *self.began.get_or_insert(now);
+        let second = now.saturating_duration_since(began).as_secs();
+        let n = Self::SECONDS as u64;
+        for skipped in (self.last + 1)..=second.min(self.last + n) {
+            self.slots[usize::try_from(skipped % n).unwrap_or(0)] = 0;
+        }
+        self.last = self.last.max(second);
+        usize::try_from(self.last % n).unwrap_or(0)
+    }
 }
 
 /// A number that only grows.

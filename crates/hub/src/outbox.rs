@@ -157,6 +157,11 @@ impl Outbox {
         written
     }
 
+    /// Returns how much waits for the connection. Unit: bytes.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Returns whether the outbox is closed.
     pub fn is_closed(&self) -> bool {
         self.lock().closed

@@ -4,8 +4,10 @@
 //! Invariant: one append is in flight at most; only committed facts are read, sent or snapshotted; refusals too are
 //! answered only after the append, because they may rest on pending facts.
 
+mod archive;
 mod batch;
 mod delete;
+mod host;
 mod inputs;
 mod load;
 mod publish;
@@ -16,12 +18,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use roundtable_access::Subject;
-use roundtable_core::{Caller, Presence, Session};
-use roundtable_protocol::command::{Envelope, TurnStart};
+use roundtable_core::{Caller, Owed, Presence, Session};
+use roundtable_protocol::command::{Envelope, SessionFail, TurnStart};
 use roundtable_protocol::frame::{Ack, EphemeralIn, StreamPosition};
 use roundtable_protocol::{
     Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, StreamSet,
-    UserId,
+    Timestamp, UserId,
 };
 use roundtable_store::{AppendError, Appended, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +33,7 @@ use crate::clock;
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
+use crate::metrics::Rate;
 use crate::outbox::Outbox;
 use crate::rooms::{Online, Shared};
 use crate::turns::{LiveTurn, Said};
@@ -82,6 +85,19 @@ pub(crate) struct Look<'a> {
     pub(crate) grants: &'a mut Grants,
     pub(crate) presence: &'a Presence,
     pub(crate) views: &'a Arc<Views>,
+    pub(crate) read: &'a ReadMarks,
+    pub(crate) figures: Figures,
+}
+
+/// What a room says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    pub(crate) connections: usize,
+    pub(crate) commands_waiting: usize,
+    pub(crate) drivers: usize,
+    pub(crate) events_per_s: f64,
+    pub(crate) waiting_bytes: u64,
+    pub(crate) broken: Option<Code>,
 }
 
 /// What a connection wants to read.
@@ -145,7 +161,7 @@ enum Landed {
 }
 
 /// How far participants have read streams.
-type ReadMarks = HashMap<(ParticipantId, Stream), Seq>;
+pub(crate) type ReadMarks = HashMap<(ParticipantId, Stream), Seq>;
 
 /// Returns how far somebody has read those streams that may be read now.
 fn read_by(marks: &ReadMarks, who: Option<ParticipantId>, streams: StreamSet) -> BTreeMap<Stream, Seq> {
@@ -192,6 +208,15 @@ pub(crate) struct Room {
     idle_since: Option<Instant>,
     snapshot_rev: Rev,
     snapshot_events: u64,
+    /// When the room was loaded.
+    loaded_at: Timestamp,
+    /// The owner has been connected to this room.
+    host_seen: bool,
+    /// When the owner's being here is recorded: not at once, so that a look in passing leaves no trace.
+    host_due: Option<Instant>,
+    rate: Rate,
+    /// The log is being walked.
+    archiving: bool,
     leaving: Option<oneshot::Sender<()>>,
     /// Who waits for the session's end: it is deleted as soon as nothing is in flight.
     deleting: Vec<Deleted>,
@@ -208,6 +233,7 @@ impl Room {
     /// Runs until nobody needs the room any more.
     pub(crate) async fn run(mut self) {
         self.owe();
+        self.miss_host();
         loop {
             // A batch of which nothing is to be stored leaves nothing in flight.
             while self.in_flight.is_none() && self.may_begin() {
@@ -230,6 +256,14 @@ impl Room {
             }
         }
         self.leave().await;
+    }
+
+    /// Has the session fail as the first thing that happens in it.
+    pub(crate) fn fail(&mut self, code: &str, detail: &str) {
+        if self.broken.is_none() && self.committed.state().is_open() {
+            let fail = SessionFail { code: code.to_owned(), detail: detail.to_owned() };
+            self.own_command(Subject::Rule, Command::SessionFail(fail));
+        }
     }
 
     async fn wait(&mut self) -> Happened {
@@ -283,7 +317,13 @@ impl Room {
             return;
         }
         for owed in self.committed.owed() {
-            let roundtable_core::Owed::StartTurn { turn, driver, .. } = owed;
+            let (turn, driver) = match owed {
+                Owed::StartTurn { turn, driver, .. } => (turn, driver),
+                Owed::Archive => {
+                    self.archive();
+                    continue;
+                }
+            };
             let lease = LeaseId(clock::new_key());
             let label = (self.shared.config.label)(&driver);
             self.claiming = Some(lease);
@@ -296,7 +336,7 @@ impl Room {
         let config = &self.shared.config;
         let far = now + Duration::from_secs(3600);
         let wall_now = self.shared.now();
-        let wall = |at: Option<roundtable_protocol::Timestamp>| {
+        let wall = |at: Option<Timestamp>| {
             at.map(|at| {
                 let ms = at.as_millisecond().saturating_sub(wall_now.as_millisecond()).max(1);
                 now + Duration::from_millis(u64::try_from(ms).unwrap_or(1))
@@ -311,9 +351,11 @@ impl Room {
                 .and_then(|live| live.next(config))
                 .map(|at| if busy { at.max(now + config.flush) } else { at }),
             wall(self.presence.next_deadline()),
+            wall(self.turn_over_at()),
             wall(self.committed.next_deadline().filter(|_| !busy && self.broken.is_none())),
             self.pause_until.filter(|_| !busy),
             self.marks_due,
+            self.host_due,
             (!self.fanout.is_empty()).then_some(self.head_due),
             self.idle_since.map(|since| since + config.unload_after),
         ]
@@ -330,6 +372,7 @@ impl Room {
             && self.in_flight.is_none()
             && self.live.is_none()
             && self.marks.is_empty()
+            && (self.broken.is_some() || !self.committed.host_is_missed())
             && (self.broken.is_some() || self.committed.owed().is_empty())
     }
 
@@ -342,7 +385,10 @@ impl Room {
             return self.blind || self.in_flight.is_none() && (self.queue.is_empty() || self.pause_until.is_some());
         }
         if !self.is_idle() {
-            self.idle_since = None;
+            // What becomes of a session that everybody has left keeps its room no longer than needed.
+            if !self.fanout.is_empty() || self.live.is_some() {
+                self.idle_since = None;
+            }
             return false;
         }
         self.idle_since.get_or_insert_with(Instant::now).elapsed() >= self.shared.config.unload_after

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use roundtable_protocol::{Code, Problem, SessionId, Timestamp};
@@ -22,6 +23,8 @@ use crate::uploads;
 
 /// How many due sessions are loaded in one go; those that are loaded already are told as many as there are.
 const WAKE_AT_ONCE: usize = 100;
+/// How many sessions are looked through after a start.
+const FIND_AT_MOST: usize = 1_000_000;
 /// How often an input is handed to a newly loaded room before the caller is told to come back.
 pub(crate) const HAND_ON: usize = 4;
 
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) panics: AtomicUsize,
     pub(crate) leaving: AtomicBool,
     rooms: Mutex<HashMap<SessionId, Handle>>,
+    /// When the rooms of sessions have panicked, lately.
+    panicked: Mutex<HashMap<SessionId, Vec<Timestamp>>>,
 }
 
 /// How to reach a loaded room.
@@ -85,7 +90,28 @@ impl Shared {
     /// Makes the shared part, with no room loaded.
     pub(crate) fn new(store: Arc<dyn Store>, config: HubConfig, drivers: mpsc::Sender<TurnWork>) -> Self {
         let (panics, leaving) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { store, config, drivers, panics, leaving, rooms: Mutex::default() }
+        Self { store, config, drivers, panics, leaving, rooms: Mutex::default(), panicked: Mutex::default() }
+    }
+
+    /// Notes that a session's room has panicked.
+    fn note_panic(&self, session: SessionId) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        let now = self.now();
+        let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
+        panicked.retain(|_, times| times.last().is_some_and(|last| is_lately(*last, now)));
+        let times = panicked.entry(session).or_default();
+        times.retain(|at| is_lately(*at, now));
+        times.push(now);
+    }
+
+    /// Returns whether a session's room panics so often that the session must stop; says so once.
+    fn panics_too_often(&self, session: SessionId) -> bool {
+        let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
+        let often = panicked.get(&session).is_some_and(|times| times.len() >= self.config.panics);
+        if often {
+            panicked.remove(&session);
+        }
+        often
     }
 
     /// Returns the time.
@@ -169,6 +195,13 @@ impl Shared {
     }
 }
 
+/// How long a panic counts.
+const PANICS_COUNT_FOR: Duration = Duration::from_secs(600);
+
+fn is_lately(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() < PANICS_COUNT_FOR
+}
+
 /// A room's whole life. A panic ends this room alone: its readers are told to subscribe again.
 async fn live(shared: Arc<Shared>, session: SessionId, handle: Handle, inputs: mpsc::Receiver<Input>) {
     let given_up = handle.given_up.clone();
@@ -189,9 +222,15 @@ async fn load_and_run(shared: Arc<Shared>, session: SessionId, handle: Handle, m
         }
     };
     let (to_self, online) = (handle.inbox.downgrade(), Arc::clone(&handle.online));
-    let room = Room::new(session, Arc::clone(&shared), loaded, inputs, to_self, online);
+    let mut room = Room::new(session, Arc::clone(&shared), loaded, inputs, to_self, online);
+    if shared.panics_too_often(session) {
+        room.fail(
+            "room_panicked",
+            "The session stopped by a fault of the server, several times. The server's log says more.",
+        );
+    }
     if AssertUnwindSafe(room.run()).catch_unwind().await.is_err() {
-        shared.panics.fetch_add(1, Ordering::Relaxed);
+        shared.note_panic(session);
         tracing::error!(session.id = %session, "the session's room has panicked and is loaded anew");
     }
     handle.online.set(0, Vec::new());
@@ -224,6 +263,11 @@ fn refuse(shared: &Shared, session: SessionId, handle: &Handle, inputs: &mut mps
 /// From time to time it also throws away files that were never posted.
 pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
     let mut swept: Option<Timestamp> = None;
+    if let Some(shared) = shared.upgrade()
+        && shared.store.exclusive()
+    {
+        drop(tokio::spawn(find_left(Arc::downgrade(&shared))));
+    }
     loop {
         let Some(shared) = shared.upgrade() else { return };
         if shared.leaving.load(Ordering::SeqCst) {
@@ -241,6 +285,26 @@ pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
                 Err(error) => tracing::warn!(%error, "cannot throw away files that were never posted"),
             }
         }
+        let every = shared.config.wake_every;
+        drop(shared);
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Loads, once, the sessions whose owners were connected when the last server stopped: an owner who does not come back
+/// is missed from now on. Only where no other server can have those connections.
+async fn find_left(shared: std::sync::Weak<Shared>) {
+    let due = match shared.upgrade() {
+        Some(shared) => shared.store.due(roundtable_core::session::watched(), FIND_AT_MOST).await,
+        None => return,
+    };
+    let due = due.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot look for sessions that the last server left");
+        Vec::new()
+    });
+    for some in due.chunks(WAKE_AT_ONCE) {
+        let Some(shared) = shared.upgrade().filter(|s| !s.leaving.load(Ordering::SeqCst)) else { return };
+        some.iter().for_each(|session| shared.hand_on(*session, Input::Wake));
         let every = shared.config.wake_every;
         drop(shared);
         tokio::time::sleep(every).await;

@@ -248,6 +248,11 @@ impl LiveTurn {
         }
     }
 
+    /// Returns whether the driver has said that it is done, or was told to be.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Returns when something is due next.
     pub(crate) fn next(&self, config: &HubConfig) -> Option<Instant> {
         if self.ended {

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::event::MessageEdited;
+use crate::event::{MessageEdited, SessionArchived};
 use crate::grant::Role;
-use crate::ids::{AttachmentId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, TurnId, UserId};
-use crate::model::{EndReason, ParticipantKind, SettingsPatch, Usage, Visibility};
+use crate::ids::{AttachmentId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, Timestamp, TurnId, UserId};
+use crate::model::{EndReason, ParticipantKind, Pending, SettingsPatch, Usage, Visibility};
 
 mod branching;
 
@@ -51,6 +51,30 @@ pub enum Command {
     /// End it.
     #[serde(rename = "session.end")]
     SessionEnd(SessionEnd),
+    /// Let assistants rest; people may go on talking.
+    #[serde(rename = "session.pause")]
+    SessionPause(SessionPause),
+    /// Go on after a pause, or after a failure whose cause is gone.
+    #[serde(rename = "session.resume")]
+    SessionResume(SessionResume),
+    /// Go away and let the session work on.
+    #[serde(rename = "session.detach")]
+    SessionDetach(SessionDetach),
+    /// Change when it ends by itself.
+    #[serde(rename = "session.change_expiry")]
+    SessionChangeExpiry(SessionChangeExpiry),
+    /// Stop it because of a fault. Only the server says this.
+    #[serde(rename = "session.fail")]
+    SessionFail(SessionFail),
+    /// Somebody who can lead it is connected. Only the server says this.
+    #[serde(rename = "session.attach")]
+    SessionAttach(SessionAttach),
+    /// The owner is not connected any more. Only the server says this.
+    #[serde(rename = "session.miss_host")]
+    SessionMissHost(SessionMissHost),
+    /// Record that the log of an ended session is whole. Only the server says this.
+    #[serde(rename = "session.archive")]
+    SessionArchive(SessionArchived),
     /// Become a participant. Only the server's doors say this.
     #[serde(rename = "participant.join")]
     ParticipantJoin(ParticipantJoin),
@@ -149,6 +173,14 @@ impl Command {
         "turn.complete",
         "turn.fail",
         "turn.lose",
+        "session.pause",
+        "session.resume",
+        "session.detach",
+        "session.change_expiry",
+        "session.fail",
+        "session.attach",
+        "session.miss_host",
+        "session.archive",
     ];
 
     /// Returns the command's name.
@@ -181,6 +213,14 @@ impl Command {
             Self::TurnComplete(_) => 24,
             Self::TurnFail(_) => 25,
             Self::TurnLose(_) => 26,
+            Self::SessionPause(_) => 27,
+            Self::SessionResume(_) => 28,
+            Self::SessionDetach(_) => 29,
+            Self::SessionChangeExpiry(_) => 30,
+            Self::SessionFail(_) => 31,
+            Self::SessionAttach(_) => 32,
+            Self::SessionMissHost(_) => 33,
+            Self::SessionArchive(_) => 34,
         };
         Self::NAMES[i]
     }
@@ -195,6 +235,10 @@ impl Command {
                 | Self::TurnComplete(_)
                 | Self::TurnFail(_)
                 | Self::TurnLose(_)
+                | Self::SessionFail(_)
+                | Self::SessionAttach(_)
+                | Self::SessionMissHost(_)
+                | Self::SessionArchive(_)
         )
     }
 }
@@ -239,6 +283,62 @@ pub struct SessionEnd {
     /// Why, in a word; `ended` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What becomes of questions that are not answered yet. A termination cancels them whatever this says.
+    #[serde(skip_serializing_if = "Pending::is_cancel")]
+    pub pending: Pending,
+}
+
+/// Data of `session.pause`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionPause {
+    /// Why, in a few words; at most 500 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Data of `session.resume`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionResume {}
+
+/// Data of `session.detach`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionDetach {}
+
+/// Data of `session.change_expiry`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionChangeExpiry {
+    /// When it ends by itself; null: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Data of `session.fail`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFail {
+    /// A stable word for the cause.
+    pub code: String,
+    /// The cause, and what to do before the session is resumed, for people.
+    pub detail: String,
+}
+
+/// Data of `session.attach`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionAttach {
+    /// Who is connected.
+    pub participant: ParticipantId,
+}
+
+/// Data of `session.miss_host`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionMissHost {
+    /// When the owner's last connection dropped.
+    pub since: Timestamp,
 }
 
 /// Data of `participant.join`.

@@ -229,6 +229,32 @@ kinds! {
     TurnFailed = "turn.failed",
     /// The server or process that answered is gone.
     TurnLost = "turn.lost",
+    /// Assistants rest; people may go on talking.
+    SessionPaused = "session.paused",
+    /// It goes on after a pause or a failure.
+    SessionResumed = "session.resumed",
+    /// It ends as soon as what was asked is answered.
+    SessionEnding = "session.ending",
+    /// It ends by itself at another time, or not any more.
+    SessionExpiryChanged = "session.expiry_changed",
+    /// It will soon end by itself.
+    SessionWarned = "session.warned",
+    /// It works on with nobody leading it.
+    SessionDetached = "session.detached",
+    /// Somebody leads it again.
+    SessionAttached = "session.attached",
+    /// What was asked before it was detached has been done.
+    SessionWorkDone = "session.work_done",
+    /// Its owner is connected.
+    SessionHostArrived = "session.host_arrived",
+    /// Its owner is not connected any more, and has a while to come back.
+    SessionHostLeft = "session.host_left",
+    /// It belongs to somebody else.
+    SessionOwnerChanged = "session.owner_changed",
+    /// What it came to, after its end.
+    SessionReported = "session.reported",
+    /// Its log is whole up to its end.
+    SessionArchived = "session.archived",
 }
 
 /// Why a stored event could not be read.
@@ -287,6 +313,17 @@ impl Event {
         let (kind, header) = stored.split();
         let text = std::str::from_utf8(body).map_err(|e| BodyError::Malformed(serde_json::Error::custom(e)))?;
         Ok(Self { stream, seq, header, body: EventBody::parse(&kind, text)? })
+    }
+
+    /// Returns the turn that this event ends after it was started.
+    pub fn ends_turn(&self) -> Option<crate::ids::TurnId> {
+        match &self.body {
+            EventBody::TurnCompleted(data) => Some(data.turn),
+            EventBody::TurnStopped(data) => Some(data.turn),
+            EventBody::TurnFailed(data) => Some(data.turn),
+            EventBody::TurnLost(data) => Some(data.turn),
+            _ => None,
+        }
     }
 
     /// Returns the message whose text this event carries, if it carries one.

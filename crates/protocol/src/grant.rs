@@ -87,11 +87,13 @@ pub enum Permission {
     BranchWrite = 17,
     /// Rename, archive and delete anybody's, move the heads of branches that others write on.
     BranchManage = 18,
+    /// Pause and resume.
+    SessionPause = 19,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -111,6 +113,7 @@ impl Permission {
         Self::TurnStop,
         Self::BranchWrite,
         Self::BranchManage,
+        Self::SessionPause,
     ];
 }
 

@@ -26,6 +26,7 @@ pub mod grant;
 pub mod ids;
 pub mod model;
 pub mod problem;
+pub mod report;
 pub mod timeline;
 pub mod view;
 

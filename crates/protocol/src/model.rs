@@ -46,11 +46,11 @@ pub enum SessionState {
     Created,
     /// Open for work.
     Active,
-    /// Agents start no new turn; people may talk.
+    /// Assistants rest; people may talk.
     Paused,
     /// Ended as intended.
     Completed,
-    /// Ended by a fault.
+    /// Stopped by a fault; can be resumed when its cause is gone.
     Failed,
     /// Ended by force.
     Terminated,
@@ -78,6 +78,56 @@ impl SessionState {
             Self::Terminated => "terminated",
         }
     }
+}
+
+/// What becomes of questions that are not answered when a session is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pending {
+    /// Those that wait are withdrawn, the running answer is stopped, and the session ends at once.
+    #[default]
+    Cancel,
+    /// They are answered first; no new ones are taken.
+    Finish,
+}
+
+impl Pending {
+    /// Returns whether this is what goes without saying.
+    pub fn is_cancel(&self) -> bool {
+        *self == Self::Cancel
+    }
+}
+
+/// What ends a session by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The moment `expires_at`.
+    Expiry,
+    /// The time since its start.
+    Time,
+    /// The time since something last happened.
+    Idle,
+}
+
+/// How a session came to work on with nobody leading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DetachReason {
+    /// Its owner said so.
+    Asked,
+    /// Its owner went, and nobody was there who could have become it.
+    NobodyLeft,
+}
+
+/// How a session came to have another owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SuccessionReason {
+    /// The owner left the session.
+    Left,
+    /// The owner's last connection dropped and none came back in time.
+    Away,
 }
 
 /// When the assistant answers text that is not addressed to it.
@@ -113,6 +163,11 @@ pub struct Settings {
     pub assistant: String,
     /// Whether viewers may read the side chat.
     pub side_for_viewers: bool,
+    /// How long the session may last from its start; null: no limit. Unit: seconds; 1 to 31,536,000.
+    pub time_limit_s: Option<u32>,
+    /// How long nothing may happen in the active session before it ends; null: no limit. Unit: seconds; 1 to
+    /// 31,536,000.
+    pub idle_limit_s: Option<u32>,
 }
 
 impl Default for Settings {
@@ -125,6 +180,8 @@ impl Default for Settings {
             respond: None,
             assistant: "guide".to_owned(),
             side_for_viewers: true,
+            time_limit_s: None,
+            idle_limit_s: None,
         }
     }
 }
@@ -156,6 +213,14 @@ pub struct SettingsPatch {
     /// See [`Settings::side_for_viewers`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub side_for_viewers: Option<bool>,
+    /// See [`Settings::time_limit_s`]; null lifts it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    pub time_limit_s: Option<Option<u32>>,
+    /// See [`Settings::idle_limit_s`]; null lifts it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    pub idle_limit_s: Option<Option<u32>>,
 }
 
 impl SettingsPatch {
@@ -170,6 +235,8 @@ impl SettingsPatch {
             respond: self.respond.unwrap_or(old.respond),
             assistant: self.assistant.clone().unwrap_or(old.assistant),
             side_for_viewers: self.side_for_viewers.unwrap_or(old.side_for_viewers),
+            time_limit_s: self.time_limit_s.unwrap_or(old.time_limit_s),
+            idle_limit_s: self.idle_limit_s.unwrap_or(old.idle_limit_s),
         }
     }
 }
@@ -363,6 +430,9 @@ pub struct SessionInfo {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Since when it works on with nobody leading it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detached_at: Option<Timestamp>,
     /// How many people are participants.
     pub participant_count: u32,
     /// How many events it has, over all streams.

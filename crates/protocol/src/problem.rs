@@ -71,6 +71,8 @@ codes! {
     NotRecorded = "not_recorded", 409, false, "The session is not recorded", "Owner: switch recording on; what happens from then on can be replayed.";
     SessionNotActive = "session_not_active", 409, false, "The session is not active", "Owner: start or resume it; an ended one stays ended.";
     IllegalTransition = "illegal_transition", 409, false, "The session cannot go from its state to that one", "Caller: read its state first.";
+    CannotResume = "cannot_resume", 409, false, "Something that the session needs is not there", "Owner: detail says what is missing; mend it, then resume.";
+    SessionStorageFull = "session_storage_full", 507, false, "The session holds as much as it may", "Owner: end it and go on in a new one; administrator: raise limits.session_events.";
     NotAvailable = "not_available", 422, false, "This server has no such function", "Caller: choose another value.";
     JoinClosed = "join_closed", 403, false, "The session takes nobody in", "Owner: switch allow_join on.";
     SessionFull = "session_full", 409, false, "The session is full", "Owner: raise max_participants, or wait until somebody leaves.";

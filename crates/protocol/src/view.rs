@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use life::{DetachedView, DoneView, LifeView, PausedView, WarningView};
+
 use crate::event::{
     Actor, Event, EventBody, ParticipantJoined, ParticipantProfileChanged, SessionCreated, TurnProgressed, TurnQueued,
     TurnStarted,
@@ -24,6 +26,7 @@ use crate::model::{
 };
 
 mod branches;
+mod life;
 
 pub use branches::BranchingView;
 
@@ -42,6 +45,9 @@ pub struct View {
     pub branching: BranchingView,
     /// What was said, stream by stream.
     pub streams: BTreeMap<Stream, StreamView>,
+    /// Where it is in its life, when there is more to say than its state.
+    #[serde(default, skip_serializing_if = "LifeView::is_quiet")]
+    pub life: LifeView,
 }
 
 /// The session itself.
@@ -190,6 +196,7 @@ impl View {
         let stream = self.streams.entry(event.stream).or_default();
         stream.head = event.seq;
         let at = event.header.at;
+        self.life.apply(event);
         match &event.body {
             EventBody::SessionCreated(data) => self.session = Some(SessionView::new(data, at)),
             EventBody::SessionStarted(_) => self.with_session(|s| {
@@ -213,6 +220,27 @@ impl View {
                 s.end_reason = Some(data.reason.clone());
                 s.ended_at = Some(at);
             }),
+            EventBody::SessionPaused(_) => self.with_session(|s| s.state = SessionState::Paused),
+            EventBody::SessionResumed(_) => self.with_session(|s| {
+                s.state = SessionState::Active;
+                s.end_reason = None;
+                s.ended_at = None;
+            }),
+            EventBody::SessionExpiryChanged(data) => self.with_session(|s| s.expires_at = data.expires_at),
+            EventBody::SessionOwnerChanged(data) => {
+                self.with_session(|s| s.owner = data.owner);
+                self.role(data.from, Role::Moderator);
+                self.role(data.to, Role::Owner);
+            }
+            EventBody::SessionEnding(_)
+            | EventBody::SessionWarned(_)
+            | EventBody::SessionDetached(_)
+            | EventBody::SessionAttached(_)
+            | EventBody::SessionWorkDone(_)
+            | EventBody::SessionHostArrived(_)
+            | EventBody::SessionHostLeft(_)
+            | EventBody::SessionReported(_)
+            | EventBody::SessionArchived(_) => {}
             EventBody::ParticipantJoined(data) => self.joined(data),
             EventBody::ParticipantLeft(data) => self.membership(data.participant, Membership::Left),
             EventBody::ParticipantRemoved(data) => self.membership(data.participant, Membership::Removed),
@@ -309,6 +337,7 @@ impl View {
             turns: self.turns.clone(),
             branching: self.branching.clone(),
             streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
+            life: self.life.clone(),
         }
     }
 

@@ -229,6 +229,10 @@ fn run_verify(session: SessionId, data: &std::path::Path) -> anyhow::Result<Exit
         store.close().await?;
         anyhow::ensure!(known, "there is no session {session} in {}", data.display());
         println!("{} events checked, {} of them erased", found.events, found.redacted);
+        for (stream, seq, hash) in &found.heads {
+            let hash: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+            println!("{stream} {seq} {hash}");
+        }
         for (stream, seq) in &found.broken {
             println!("broken: {stream} {seq}");
         }

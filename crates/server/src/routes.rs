@@ -11,8 +11,10 @@ pub mod codes;
 pub mod events;
 pub mod guests;
 pub mod join;
+pub mod life;
 pub mod links;
 pub mod live;
+pub mod log;
 pub mod messages;
 pub mod meta;
 pub mod participants;
@@ -56,6 +58,14 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::start))
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::terminate))
+        .routes(routes!(life::pause))
+        .routes(routes!(life::resume))
+        .routes(routes!(life::detach))
+        .routes(routes!(life::health))
+        .routes(routes!(life::report))
+        .routes(routes!(log::acknowledged_by))
+        .routes(routes!(log::known))
+        .routes(routes!(log::unread))
         .routes(routes!(events::events))
         .routes(routes!(events::page))
         .routes(routes!(live::live))

@@ -138,6 +138,9 @@ impl Server {
         let hub = HubConfig {
             label: Arc::new(move |name| label.label(name)),
             assistants: Arc::new(move |name| known.knows(name)),
+            max_events: settings.limits.session_events,
+            inbox: settings.limits.session_queue.max(1),
+            turn_limit: settings.limits.turn_timeout,
             ..parts.hub
         };
         // Rooms keep it for who reads, connections for who does not.

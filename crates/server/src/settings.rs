@@ -209,6 +209,13 @@ pub struct Limits {
     pub guests_per_second: u32,
     /// How many of them may come at once.
     pub guests_burst: u32,
+    /// Most events of one session.
+    pub session_events: u64,
+    /// Most commands that wait before one session.
+    pub session_queue: usize,
+    /// How long one answer may take.
+    #[serde(rename = "turn_timeout_ms", deserialize_with = "milliseconds")]
+    pub turn_timeout: Duration,
 }
 
 impl Settings {

@@ -163,6 +163,18 @@ impl Tale {
         self.lines.push(step);
     }
 
+    /// Time passes, with only these people connected; what is due happens.
+    fn waits(&mut self, seconds: i64, present: &[u64]) {
+        self.now += seconds * 1_000;
+        let present: Vec<ParticipantId> = present.iter().map(|who| self.participant(*who)).collect();
+        let key = self.rng.uuid();
+        let grant = grants::system(&self.session);
+        let cx = Context { now: self.at(), caller: Caller::System, grant: &grant, present: &present, uploads: &[] };
+        let decision = self.session.on_time(&cx, key);
+        assert!(!decision.events.is_empty(), "a tale waits for something");
+        self.record(Commit { events: decision.events, redactions: decision.redactions });
+    }
+
     /// Somebody uploads a file for a stream.
     fn uploads(
         &mut self,

@@ -40,6 +40,7 @@ fn permissions(role: Role) -> Permissions {
                 P::TurnManage,
                 P::LinkManage,
                 P::BranchManage,
+                P::SessionPause,
             ],
         ),
         from(Role::Owner, &[P::SessionChange, P::SessionEnd, P::SessionDelete]),

@@ -106,6 +106,9 @@ impl Walk {
         verification.events += self.events;
         verification.redacted += self.redacted;
         verification.broken.extend(self.broken.map(|seq| (self.stream, seq)));
+        if self.events > 0 {
+            verification.heads.push((self.stream, self.last, self.hash));
+        }
     }
 }
 
@@ -157,7 +160,8 @@ mod tests {
         let first = Kept::Body { salt: &rows[0].0, body: b"a" };
         let second = Kept::Seal(&rows[1].1);
         let found = walk(&[(1, first, rows[0].2), (2, second, rows[1].2)], 2, &rows[1].2);
-        assert_eq!(found, Verification { events: 2, redacted: 1, broken: vec![] });
+        let heads = vec![(Stream::Main, Seq(2), rows[1].2)];
+        assert_eq!(found, Verification { events: 2, redacted: 1, broken: vec![], heads });
     }
 
     #[test]

@@ -201,6 +201,7 @@ impl<'a> Log<'a> {
             updated_at: at(0),
             started_at: None,
             ended_at: None,
+            detached_at: None,
             participant_count: 1,
             event_count: 0,
         })

@@ -183,6 +183,8 @@ pub struct Verification {
     pub redacted: u64,
     /// The first event of each stream whose hash, seq or predecessor is not right.
     pub broken: Vec<(Stream, Seq)>,
+    /// The last event of each stream that has any, and its hash, which covers all before it.
+    pub heads: Vec<(Stream, Seq, [u8; 32])>,
 }
 
 /// The engine's private cache of a session's state.

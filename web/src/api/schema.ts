@@ -287,6 +287,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/detach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Goes away and lets the session work on. It stands in `GET /sessions?detached=true` until its owner is connected again. */
+        post: operations["post_sessions_session_id_detach"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/end": {
         parameters: {
             query?: never;
@@ -311,8 +328,59 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reads events of one stream after a seq. */
+        /** Reads events of one stream after a seq, all or only some kinds, somebody's, or a branch's. */
         get: operations["get_sessions_session_id_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/events/{seq}/acknowledged_by": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells who has read as far as an event. Read marks are written each 5 s and never go back. */
+        get: operations["get_sessions_session_id_events_seq_acknowledged_by"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/events/{seq}/known": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what an event's author knew: how far they had applied its stream, what happened meanwhile, what it rests on. */
+        get: operations["get_sessions_session_id_events_seq_known"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells how a session is doing on this server. */
+        get: operations["get_sessions_session_id_health"];
         put?: never;
         post?: never;
         delete?: never;
@@ -461,6 +529,23 @@ export interface paths {
         patch: operations["patch_sessions_session_id_participants_participant_id"];
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets assistants rest: the running answer stops where it is, no other is begun. People may go on talking. */
+        post: operations["post_sessions_session_id_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/replay": {
         parameters: {
             query?: never;
@@ -475,6 +560,46 @@ export interface paths {
         get: operations["get_sessions_session_id_replay"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what a session came to: who took part, how long, what was asked, decided and used. While it goes on, the figures so
+         *     far. Whoever may read `main` can count every figure again from its events.
+         */
+        get: operations["get_sessions_session_id_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Goes on after a pause, or after a failure whose cause is gone. What the session needs is checked first: its assistant
+         *     must be there and its time must not be over (`cannot_resume`).
+         */
+        post: operations["post_sessions_session_id_resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -541,6 +666,23 @@ export interface paths {
         };
         /** Reads when how much happened and what stands out. */
         get: operations["get_sessions_session_id_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts the messages of others that one has not read, by stream. */
+        get: operations["get_sessions_session_id_unread"];
         put?: never;
         post?: never;
         delete?: never;
@@ -629,6 +771,13 @@ export interface components {
             /** @description Which stream. */
             stream: components["schemas"]["Stream"];
         };
+        /** @description Who has applied an event. */
+        AcknowledgedBody: {
+            /** @description Those who have, as their clients have said. */
+            acknowledged_by: components["schemas"]["Reader"][];
+            /** @description Those in the session who have not, as far as is known. */
+            not_by: components["schemas"]["Reader"][];
+        };
         Actor: string;
         /** @description The last event that a client has. */
         After: {
@@ -665,6 +814,15 @@ export interface components {
             /** @description The turn it belongs to. */
             turn: components["schemas"]["TurnId"];
             usage?: components["schemas"]["Usage"] | null;
+        };
+        /** @description Where a stream's hash chain stood. */
+        ArchivedHead: {
+            /** @description The hash of that event, in hexadecimal; it covers every event before. */
+            hash: string;
+            /** @description Its last event. */
+            seq: components["schemas"]["Seq"];
+            /** @description The stream. */
+            stream: components["schemas"]["Stream"];
         };
         /** @description Something that can answer turns. */
         AssistantBody: {
@@ -755,6 +913,13 @@ export interface components {
              * @description When to come back. Unit: milliseconds.
              */
             retry_after_ms: number;
+        };
+        /** @description A parent of an event. */
+        CauseBody: {
+            /** @description The parent. */
+            id: components["schemas"]["EventId"];
+            seq?: components["schemas"]["Seq"] | null;
+            stream?: components["schemas"]["Stream"] | null;
         };
         /** @description A point of a session that can be gone back to. */
         Checkpoint: {
@@ -860,7 +1025,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -892,6 +1057,46 @@ export interface components {
             data: components["schemas"]["SessionEnd"];
             /** @enum {string} */
             name: "session.end";
+        } | {
+            /** @description Let assistants rest; people may go on talking. */
+            data: components["schemas"]["SessionPause"];
+            /** @enum {string} */
+            name: "session.pause";
+        } | {
+            /** @description Go on after a pause, or after a failure whose cause is gone. */
+            data: components["schemas"]["SessionResume"];
+            /** @enum {string} */
+            name: "session.resume";
+        } | {
+            /** @description Go away and let the session work on. */
+            data: components["schemas"]["SessionDetach"];
+            /** @enum {string} */
+            name: "session.detach";
+        } | {
+            /** @description Change when it ends by itself. */
+            data: components["schemas"]["SessionChangeExpiry"];
+            /** @enum {string} */
+            name: "session.change_expiry";
+        } | {
+            /** @description Stop it because of a fault. Only the server says this. */
+            data: components["schemas"]["SessionFail"];
+            /** @enum {string} */
+            name: "session.fail";
+        } | {
+            /** @description Somebody who can lead it is connected. Only the server says this. */
+            data: components["schemas"]["SessionAttach"];
+            /** @enum {string} */
+            name: "session.attach";
+        } | {
+            /** @description The owner is not connected any more. Only the server says this. */
+            data: components["schemas"]["SessionMissHost"];
+            /** @enum {string} */
+            name: "session.miss_host";
+        } | {
+            /** @description Record that the log of an ended session is whole. Only the server says this. */
+            data: components["schemas"]["SessionArchived"];
+            /** @enum {string} */
+            name: "session.archive";
         } | {
             /** @description Become a participant. Only the server's doors say this. */
             data: components["schemas"]["ParticipantJoin"];
@@ -1078,8 +1283,65 @@ export interface components {
             /** @description Which turn. */
             turn: components["schemas"]["TurnId"];
         };
+        /**
+         * @description How a session came to work on with nobody leading it.
+         * @enum {string}
+         */
+        DetachReason: "asked" | "nobody_left";
+        /** @description A session that works on by itself, or did. */
+        DetachedView: {
+            by?: components["schemas"]["ParticipantId"] | null;
+            done?: components["schemas"]["DoneView"] | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description Until when; null while it goes on.
+             */
+            until?: string | null;
+            /** @description How it came about. */
+            why: components["schemas"]["DetachReason"];
+        };
+        /** @description What was done while nobody led a session. */
+        DoneView: {
+            /**
+             * Format: date-time
+             * @description When the last of it was done.
+             */
+            at: string;
+            /**
+             * Format: int32
+             * @description How many answers.
+             */
+            turns: number;
+            /**
+             * Format: int32
+             * @description How many of them failed, were lost or were stopped.
+             */
+            unfinished: number;
+        };
+        /** @description What the answers of one driver used. */
+        DriverUsage: {
+            /**
+             * Format: int64
+             * @description How many answers.
+             */
+            answers: number;
+            /** @description Which driver: `guide`, `model` ... */
+            driver: string;
+            /** @description The sum; its `source` is the least certain one. */
+            usage: components["schemas"]["Usage"];
+        };
         /** @description Why a session ends. */
         EndBody: {
+            /**
+             * @description What becomes of questions that are not answered yet; a termination cancels them.
+             * @default cancel
+             */
+            pending: components["schemas"]["Pending"];
             /**
              * @description Why, in a word.
              * @default null
@@ -1281,6 +1543,71 @@ export interface components {
             data: components["schemas"]["TurnLost"];
             /** @enum {string} */
             kind: "turn.lost";
+        } | {
+            /** @description Assistants rest; people may go on talking. */
+            data: components["schemas"]["SessionPaused"];
+            /** @enum {string} */
+            kind: "session.paused";
+        } | {
+            /** @description It goes on after a pause or a failure. */
+            data: components["schemas"]["SessionResumed"];
+            /** @enum {string} */
+            kind: "session.resumed";
+        } | {
+            /** @description It ends as soon as what was asked is answered. */
+            data: components["schemas"]["SessionEnding"];
+            /** @enum {string} */
+            kind: "session.ending";
+        } | {
+            /** @description It ends by itself at another time, or not any more. */
+            data: components["schemas"]["SessionExpiryChanged"];
+            /** @enum {string} */
+            kind: "session.expiry_changed";
+        } | {
+            /** @description It will soon end by itself. */
+            data: components["schemas"]["SessionWarned"];
+            /** @enum {string} */
+            kind: "session.warned";
+        } | {
+            /** @description It works on with nobody leading it. */
+            data: components["schemas"]["SessionDetached"];
+            /** @enum {string} */
+            kind: "session.detached";
+        } | {
+            /** @description Somebody leads it again. */
+            data: components["schemas"]["SessionAttached"];
+            /** @enum {string} */
+            kind: "session.attached";
+        } | {
+            /** @description What was asked before it was detached has been done. */
+            data: components["schemas"]["SessionWorkDone"];
+            /** @enum {string} */
+            kind: "session.work_done";
+        } | {
+            /** @description Its owner is connected. */
+            data: components["schemas"]["SessionHostArrived"];
+            /** @enum {string} */
+            kind: "session.host_arrived";
+        } | {
+            /** @description Its owner is not connected any more, and has a while to come back. */
+            data: components["schemas"]["SessionHostLeft"];
+            /** @enum {string} */
+            kind: "session.host_left";
+        } | {
+            /** @description It belongs to somebody else. */
+            data: components["schemas"]["SessionOwnerChanged"];
+            /** @enum {string} */
+            kind: "session.owner_changed";
+        } | {
+            /** @description What it came to, after its end. */
+            data: components["schemas"]["SessionReported"];
+            /** @enum {string} */
+            kind: "session.reported";
+        } | {
+            /** @description Its log is whole up to its end. */
+            data: components["schemas"]["SessionArchived"];
+            /** @enum {string} */
+            kind: "session.archived";
         };
         /** @description Everything about an event but its content. */
         EventHeader: {
@@ -1321,6 +1648,7 @@ export interface components {
             events: components["schemas"]["Event"][];
             /** @description The stream's last seq. */
             head: components["schemas"]["Seq"];
+            next?: components["schemas"]["Seq"] | null;
         };
         /** @description One wrong field. */
         FieldError: {
@@ -1357,6 +1685,68 @@ export interface components {
                 [key: string]: components["schemas"]["Seq"];
             };
         };
+        /** @description How a session is doing on this server. */
+        HealthBody: {
+            broken?: components["schemas"]["Code"] | null;
+            /** @description How many connections read it here. */
+            connections: number;
+            /**
+             * Format: double
+             * @description How many events were recorded a second, over the last ten seconds.
+             */
+            events_per_s: number;
+            /**
+             * Format: date-time
+             * @description When something last happened.
+             */
+            last_at: string;
+            /**
+             * Format: int64
+             * @description How much memory it takes here, estimated. Unit: bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: date-time
+             * @description The next moment at which something happens by itself: a limit, its warning, the end of a grace.
+             */
+            next_deadline?: string | null;
+            /** @description How many participants are connected here. */
+            online: number;
+            /** @description What waits. */
+            queue: components["schemas"]["HealthQueue"];
+            /** @description What it holds besides memory; all 0 after a pause. */
+            resources: components["schemas"]["HealthResources"];
+            /** @description Where it is in its life. */
+            state: components["schemas"]["SessionState"];
+            turn?: components["schemas"]["HealthTurn"] | null;
+        };
+        /** @description What waits in a session. */
+        HealthQueue: {
+            /** @description Commands that wait before its room. */
+            commands: number;
+            /** @description Turns that wait for their answer. */
+            turns: number;
+        };
+        /** @description What a session holds besides memory. */
+        HealthResources: {
+            /** @description Drivers that work for it in this process. */
+            drivers: number;
+        };
+        /** @description A turn that is being answered. */
+        HealthTurn: {
+            /**
+             * Format: int64
+             * @description For how long. Unit: milliseconds.
+             */
+            age_ms: number;
+            /** @description The turn. */
+            id: components["schemas"]["TurnId"];
+            /**
+             * Format: int64
+             * @description How long the claim on it still holds unless it is renewed. Unit: milliseconds.
+             */
+            lease_ms: number;
+        };
         /** @description `hello` */
         Hello: {
             /** @description What the client can do: `deflate`. */
@@ -1392,6 +1782,18 @@ export interface components {
             token?: string | null;
             user?: components["schemas"]["UserBody"] | null;
         };
+        /** @description What an event's author knew. */
+        KnownBody: {
+            /** @description Who did it. */
+            actor: components["schemas"]["Actor"];
+            /** @description What it names as its parents. */
+            causes: components["schemas"]["CauseBody"][];
+            /** @description The event. */
+            id: components["schemas"]["EventId"];
+            seen?: components["schemas"]["Seq"] | null;
+            /** @description The seqs between that and the event: what happened at the same time. At most 1,000. */
+            unseen: components["schemas"]["Seq"][];
+        };
         /** @description `lagging` */
         Lagging: {
             /** @description The last seq that was sent. */
@@ -1421,6 +1823,23 @@ export interface components {
          * @description A time-limited claim on a turn.
          */
         LeaseId: string;
+        /** @description Where a session is in its life. Absent from a view while there is nothing to say. */
+        LifeView: {
+            /** @description What went wrong, in words, when it failed. */
+            cause?: string | null;
+            detached?: components["schemas"]["DetachedView"] | null;
+            /** @description Why it will end as soon as what was asked is answered. */
+            ending?: string | null;
+            paused?: components["schemas"]["PausedView"] | null;
+            report?: components["schemas"]["Report"] | null;
+            /** @description What will soon end it; one of each limit at most. */
+            warnings: components["schemas"]["WarningView"][];
+        };
+        /**
+         * @description What ends a session by itself.
+         * @enum {string}
+         */
+        Limit: "expiry" | "time" | "idle";
         /** @description What one connection may send. */
         Limits: {
             /**
@@ -2052,11 +2471,36 @@ export interface components {
             /** @description The role from now on. */
             role: components["schemas"]["Role"];
         };
+        /** @description Why a session is paused. */
+        PauseBody: {
+            /**
+             * @description In a few words; at most 500 characters.
+             * @default null
+             */
+            reason: string | null;
+        };
+        /** @description Who paused a session, and why. */
+        PausedView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who. */
+            by: components["schemas"]["Actor"];
+            /** @description Why, in their words. */
+            reason?: string | null;
+        };
+        /**
+         * @description What becomes of questions that are not answered when a session is to end.
+         * @enum {string}
+         */
+        Pending: "cancel" | "finish";
         /**
          * @description One thing that somebody may be allowed to do in a session. The number is its bit in [`Permissions`].
          * @enum {string}
          */
-        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage";
+        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage" | "session_pause";
         /** @description A participant's presence. */
         Person: {
             /**
@@ -2126,6 +2570,79 @@ export interface components {
          * @description A container that owns sessions and role documents.
          */
         ProjectId: string;
+        /** @description Somebody by name. */
+        Reader: {
+            /** @description The name that others see. */
+            display_name: string;
+            /** @description Who. */
+            participant_id: components["schemas"]["ParticipantId"];
+        };
+        /** @description What a session came to. */
+        Report: {
+            /** @description Messages that are marked as decisions, in their order. */
+            decisions: components["schemas"]["MessageId"][];
+            /**
+             * Format: int64
+             * @description From start to end, pauses included; 0 when it never started. Unit: milliseconds.
+             */
+            duration_ms: number;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            ended_at: string;
+            /**
+             * Format: int64
+             * @description How many events `main` had, `session.ended` included.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description How many messages people wrote in `main`, erased ones included.
+             */
+            messages: number;
+            /** @description Everybody who was ever in it, in the order of first joining. */
+            participants: components["schemas"]["ReportPerson"][];
+            /**
+             * Format: int64
+             * @description How much of that it was paused. Unit: milliseconds.
+             */
+            paused_ms: number;
+            /** @description Why, in a word. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When it started; null when it never did.
+             */
+            started_at?: string | null;
+            /** @description How it ended. */
+            state: components["schemas"]["SessionState"];
+            /** @description What became of the questions to assistants. */
+            turns: components["schemas"]["TurnCounts"];
+            /** @description What the answers used, by driver, in the order of first use. */
+            usage: components["schemas"]["DriverUsage"][];
+        };
+        /** @description What a session came to. */
+        ReportBody: {
+            /** @description Whether the session has ended and these are its last figures; otherwise they are those so far. */
+            is_final: boolean;
+            /** @description The figures. */
+            report: components["schemas"]["Report"];
+        };
+        /** @description Somebody in a report. */
+        ReportPerson: {
+            /** @description Person or program. */
+            kind: components["schemas"]["ParticipantKind"];
+            /**
+             * Format: int64
+             * @description How many messages they wrote in `main`; answers, for an assistant.
+             */
+            messages: number;
+            /** @description Who. */
+            participant: components["schemas"]["ParticipantId"];
+            /** @description The role at the end. */
+            role: components["schemas"]["Role"];
+        };
         /** @description `reset` */
         Reset: {
             /** @description The numbering that holds from now on. */
@@ -2217,6 +2734,21 @@ export interface components {
             /** @enum {string} */
             type: "pong";
         });
+        /** @description Data of `session.archived`: where each stream's hash chain stood when it was walked after the end. */
+        SessionArchived: {
+            /** @description One for each stream that has events. */
+            heads: components["schemas"]["ArchivedHead"][];
+        };
+        /** @description Data of `session.attach`. */
+        SessionAttach: {
+            /** @description Who is connected. */
+            participant: components["schemas"]["ParticipantId"];
+        };
+        /** @description Data of `session.attached`. */
+        SessionAttached: {
+            /** @description Who came. */
+            participant: components["schemas"]["ParticipantId"];
+        };
         /** @description A session as its reader sees it. */
         SessionBody: components["schemas"]["SessionInfo"] & {
             role?: components["schemas"]["Role"] | null;
@@ -2242,6 +2774,14 @@ export interface components {
             tags: string[] | null;
             /** @default null */
             visibility: components["schemas"]["Visibility"] | null;
+        };
+        /** @description Data of `session.change_expiry`. */
+        SessionChangeExpiry: {
+            /**
+             * Format: date-time
+             * @description When it ends by itself; null: never.
+             */
+            expires_at?: string | null;
         };
         /** @description Data of `session.created`. */
         SessionCreated: {
@@ -2275,6 +2815,13 @@ export interface components {
             /** @description Who can find it. */
             visibility?: components["schemas"]["Visibility"];
         };
+        /** @description Data of `session.detach`. */
+        SessionDetach: Record<string, never>;
+        /** @description Data of `session.detached`. */
+        SessionDetached: {
+            /** @description How it came about. */
+            why: components["schemas"]["DetachReason"];
+        };
         /** @description Data of `session.details_changed`: all of them, changed or not. */
         SessionDetailsChanged: {
             /** @description One word to group it by. */
@@ -2289,6 +2836,11 @@ export interface components {
         /** @description Data of `session.end`. */
         SessionEnd: {
             /**
+             * @description What becomes of questions that are not answered yet. A termination cancels them whatever this says.
+             * @default cancel
+             */
+            pending: components["schemas"]["Pending"];
+            /**
              * @description Why, in a word; `ended` when absent.
              * @default null
              */
@@ -2301,10 +2853,42 @@ export interface components {
         };
         /** @description Data of `session.ended`. */
         SessionEnded: {
-            /** @description Why, in a word: `ended`, `expired` ... */
+            /** @description The cause in words, when it failed. */
+            detail?: string | null;
+            /** @description Why, in a word: `ended`, `expired`, `time_limit`, `idle_limit`; the cause's stable word when it failed. */
             reason: string;
             /** @description Completed, failed or terminated. */
             state: components["schemas"]["SessionState"];
+        };
+        /** @description Data of `session.ending`. */
+        SessionEnding: {
+            /** @description Why it will end, in a word. */
+            reason: string;
+        };
+        /** @description Data of `session.expiry_changed`. */
+        SessionExpiryChanged: {
+            /**
+             * Format: date-time
+             * @description When it ends by itself; null: never.
+             */
+            expires_at?: string | null;
+        };
+        /** @description Data of `session.fail`. */
+        SessionFail: {
+            /** @description A stable word for the cause. */
+            code: string;
+            /** @description The cause, and what to do before the session is resumed, for people. */
+            detail: string;
+        };
+        /** @description Data of `session.host_arrived`. */
+        SessionHostArrived: Record<string, never>;
+        /** @description Data of `session.host_left`. */
+        SessionHostLeft: {
+            /**
+             * Format: date-time
+             * @description Until when the owner may come back before somebody else becomes it.
+             */
+            until: string;
         };
         /**
          * Format: uuid
@@ -2324,6 +2908,11 @@ export interface components {
             created_at: string;
             /** @description What it is about. */
             description: string;
+            /**
+             * Format: date-time
+             * @description Since when it works on with nobody leading it.
+             */
+            detached_at?: string | null;
             /**
              * Format: date-time
              * @description When it ended.
@@ -2388,6 +2977,25 @@ export interface components {
          * @enum {string}
          */
         SessionKind: "single" | "collaborative" | "background";
+        /** @description Data of `session.miss_host`. */
+        SessionMissHost: {
+            /**
+             * Format: date-time
+             * @description When the owner's last connection dropped.
+             */
+            since: string;
+        };
+        /** @description Data of `session.owner_changed`. Who owned it is a moderator from now on. */
+        SessionOwnerChanged: {
+            /** @description Who owned it. */
+            from: components["schemas"]["ParticipantId"];
+            /** @description The same as a user. */
+            owner: components["schemas"]["UserId"];
+            /** @description Who owns it now. */
+            to: components["schemas"]["ParticipantId"];
+            /** @description How it came about. */
+            why: components["schemas"]["SuccessionReason"];
+        };
         /** @description What is to be changed; what is absent stays. */
         SessionPatch: {
             /**
@@ -2400,6 +3008,12 @@ export interface components {
              * @default null
              */
             description: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends by itself; null: never.
+             * @default null
+             */
+            expires_at: string | null;
             /** @default null */
             settings: components["schemas"]["SettingsPatch"] | null;
             /**
@@ -2415,6 +3029,19 @@ export interface components {
             /** @default null */
             visibility: components["schemas"]["Visibility"] | null;
         };
+        /** @description Data of `session.pause`. */
+        SessionPause: {
+            /**
+             * @description Why, in a few words; at most 500 characters.
+             * @default null
+             */
+            reason: string | null;
+        };
+        /** @description Data of `session.paused`; who paused it is the event's actor. */
+        SessionPaused: {
+            /** @description Why, in the words of who did it. */
+            reason?: string | null;
+        };
         /** @description Data of `session.rename`. */
         SessionRename: {
             /** @description The new title; 1 to 200 characters. */
@@ -2429,6 +3056,18 @@ export interface components {
             title: string;
             /** @description Whether it has no title any more, because the message that it was made from was erased: the next one will give one. */
             untitled?: boolean;
+        };
+        /** @description Data of `session.reported`. */
+        SessionReported: {
+            /** @description The figures. */
+            report: components["schemas"]["Report"];
+        };
+        /** @description Data of `session.resume`. */
+        SessionResume: Record<string, never>;
+        /** @description Data of `session.resumed`. */
+        SessionResumed: {
+            /** @description What it was: paused or failed. */
+            from: components["schemas"]["SessionState"];
         };
         /** @description Data of `session.settings_changed`: all of them, changed or not. */
         SessionSettingsChanged: {
@@ -2493,6 +3132,29 @@ export interface components {
             /** @description Who can find it. */
             visibility: components["schemas"]["Visibility"];
         };
+        /** @description Data of `session.warned`. */
+        SessionWarned: {
+            /** @description What will end it. */
+            limit: components["schemas"]["Limit"];
+            /**
+             * Format: date-time
+             * @description When, unless something changes.
+             */
+            strikes_at: string;
+        };
+        /** @description Data of `session.work_done`. */
+        SessionWorkDone: {
+            /**
+             * Format: int32
+             * @description How many turns have ended since it was detached.
+             */
+            turns: number;
+            /**
+             * Format: int32
+             * @description How many of them failed, were lost or were stopped.
+             */
+            unfinished: number;
+        };
         /** @description A session's settings. */
         Settings: {
             /**
@@ -2505,6 +3167,13 @@ export interface components {
              * @default guide
              */
             assistant: string;
+            /**
+             * Format: int32
+             * @description How long nothing may happen in the active session before it ends; null: no limit. Unit: seconds; 1 to
+             *     31,536,000.
+             * @default null
+             */
+            idle_limit_s: number | null;
             /**
              * Format: int32
              * @description How many participants there may be; null: no cap. Counts people, not watchers and not assistants.
@@ -2528,6 +3197,12 @@ export interface components {
              * @default true
              */
             side_for_viewers: boolean;
+            /**
+             * Format: int32
+             * @description How long the session may last from its start; null: no limit. Unit: seconds; 1 to 31,536,000.
+             * @default null
+             */
+            time_limit_s: number | null;
         };
         /** @description What a caller wants to change in the settings; what is absent stays. */
         SettingsPatch: {
@@ -2541,6 +3216,12 @@ export interface components {
              * @default null
              */
             assistant: string | null;
+            /**
+             * Format: int32
+             * @description See [`Settings::idle_limit_s`]; null lifts it.
+             * @default null
+             */
+            idle_limit_s: number | null;
             /**
              * Format: int32
              * @description The new cap; null lifts it.
@@ -2564,6 +3245,12 @@ export interface components {
              * @default null
              */
             side_for_viewers: boolean | null;
+            /**
+             * Format: int32
+             * @description See [`Settings::time_limit_s`]; null lifts it.
+             * @default null
+             */
+            time_limit_s: number | null;
         };
         /** @description `snapshot` */
         Snapshot: {
@@ -2682,6 +3369,11 @@ export interface components {
             /** @description Who you are in it. */
             you: components["schemas"]["You"];
         };
+        /**
+         * @description How a session came to have another owner.
+         * @enum {string}
+         */
+        SuccessionReason: "left" | "away";
         /** @description A stream's history at a glance. */
         Timeline: {
             /** @description The identity of the numbering. */
@@ -2764,6 +3456,39 @@ export interface components {
             turn: components["schemas"]["TurnId"];
             /** @description What it used. */
             usage?: components["schemas"]["Usage"];
+        };
+        /** @description What became of turns. */
+        TurnCounts: {
+            /**
+             * Format: int64
+             * @description Asked.
+             */
+            asked: number;
+            /**
+             * Format: int64
+             * @description Answered whole.
+             */
+            completed: number;
+            /**
+             * Format: int64
+             * @description Failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Lost with whoever answered.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description Stopped by somebody, a pause or the end.
+             */
+            stopped: number;
+            /**
+             * Format: int64
+             * @description Taken back, or never begun.
+             */
+            withdrawn: number;
         };
         /** @description Data of `turn.edit`. */
         TurnEdit: {
@@ -2955,6 +3680,21 @@ export interface components {
             /** @description The turn. */
             turn: components["schemas"]["TurnId"];
         };
+        /** @description What one has not read. */
+        UnreadBody: {
+            /** @description By stream. */
+            streams: components["schemas"]["UnreadStream"][];
+        };
+        /** @description What one has not read of a stream. */
+        UnreadStream: {
+            /**
+             * Format: int64
+             * @description How many messages of others.
+             */
+            count: number;
+            /** @description The stream. */
+            stream: components["schemas"]["Stream"];
+        };
         /** @description `unsubscribe` */
         Unsubscribe: {
             /**
@@ -3046,6 +3786,8 @@ export interface components {
         View: {
             /** @description Checkpoints and branches. */
             branching: components["schemas"]["BranchingView"];
+            /** @description Where it is in its life, when there is more to say than its state. */
+            life?: components["schemas"]["LifeView"];
             /** @description Everybody who is or was in it, in the order of first joining. */
             participants: components["schemas"]["Participant"][];
             session?: components["schemas"]["SessionView"] | null;
@@ -3061,6 +3803,16 @@ export interface components {
          * @enum {string}
          */
         Visibility: "private" | "link" | "public";
+        /** @description What will soon end a session. */
+        WarningView: {
+            /** @description Which limit. */
+            limit: components["schemas"]["Limit"];
+            /**
+             * Format: date-time
+             * @description When, unless something changes.
+             */
+            strikes_at: string;
+        };
         /** @description `welcome` */
         Welcome: {
             /** @description This connection. */
@@ -3429,6 +4181,8 @@ export interface operations {
             query?: {
                 /** @description Only those whose title contains this, whatever the case; at most 200 characters. */
                 search?: string;
+                /** @description True: only those that work on with nobody leading them; all of them, whatever `limit` says. */
+                detached?: boolean;
                 /** @description How many items; 1 to 200, 50 when absent. */
                 limit?: number;
                 /** @description The `next` of the answer before, with the same `search`. */
@@ -3940,6 +4694,40 @@ export interface operations {
             };
         };
     };
+    post_sessions_session_id_detach: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_sessions_session_id_end: {
         parameters: {
             query?: never;
@@ -3987,6 +4775,12 @@ export interface operations {
                 after?: number;
                 /** @description How many; 1 to 1,000, 100 when absent. Large ones come fewer at once. */
                 limit?: number;
+                /** @description Only these kinds, with commas between. */
+                kind?: string;
+                /** @description Only what this participant did. */
+                by?: components["schemas"]["ParticipantId"];
+                /** @description Only what happened on this branch. */
+                branch?: components["schemas"]["BranchId"];
             };
             header?: never;
             path: {
@@ -4003,6 +4797,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventsBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_events_seq_acknowledged_by: {
+        parameters: {
+            query?: {
+                /** @description The stream; `main` when absent. */
+                stream?: components["schemas"]["Stream"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who has */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcknowledgedBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_events_seq_known: {
+        parameters: {
+            query?: {
+                /** @description The stream; `main` when absent. */
+                stream?: components["schemas"]["Stream"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                seq: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What they knew */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it is doing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
@@ -4430,6 +5325,44 @@ export interface operations {
             };
         };
     };
+    post_sessions_session_id_pause: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PauseBody"] | null;
+            };
+        };
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_sessions_session_id_replay: {
         parameters: {
             query?: {
@@ -4467,6 +5400,71 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["ServerFrame"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_resume: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
@@ -4611,6 +5609,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_unread: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

@@ -11,6 +11,15 @@ export type NoticeKind =
   | 'session.renamed'
   | 'session.settings_changed'
   | 'session.ended'
+  | 'session.paused'
+  | 'session.resumed'
+  | 'session.ending'
+  | 'session.expiry_changed'
+  | 'session.warned'
+  | 'session.detached'
+  | 'session.attached'
+  | 'session.work_done'
+  | 'session.owner_changed'
   | 'participant.joined'
   | 'participant.left'
   | 'participant.removed'
@@ -31,6 +40,15 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'session.renamed',
   'session.settings_changed',
   'session.ended',
+  'session.paused',
+  'session.resumed',
+  'session.ending',
+  'session.expiry_changed',
+  'session.warned',
+  'session.detached',
+  'session.attached',
+  'session.work_done',
+  'session.owner_changed',
   'participant.joined',
   'participant.left',
   'participant.removed',

@@ -43,7 +43,8 @@ export type Permission =
   | 'turn_drive'
   | 'turn_stop'
   | 'branch_write'
-  | 'branch_manage';
+  | 'branch_manage'
+  | 'session_pause';
 
 // The nouns (crates/protocol/src/model.rs)
 
@@ -60,6 +61,10 @@ export interface Settings {
   respond: Respond | null;
   assistant: string;
   side_for_viewers: boolean;
+  /** Unit: seconds from the start. */
+  time_limit_s: number | null;
+  /** Unit: seconds without anything happening. */
+  idle_limit_s: number | null;
 }
 
 export interface Participant {
@@ -129,6 +134,8 @@ export interface SessionInfo {
   updated_at: Timestamp;
   started_at: Timestamp | null;
   ended_at: Timestamp | null;
+  /** Since when it works on with nobody leading it. */
+  detached_at?: Timestamp | null;
   participant_count: number;
   event_count: number;
 }
@@ -191,7 +198,21 @@ export interface EventData {
     visibility: Visibility;
   };
   'session.settings_changed': { settings: Partial<Settings> };
-  'session.ended': { state: SessionState; reason: string };
+  /** `detail`: the cause in words, when it failed. */
+  'session.ended': { state: SessionState; reason: string; detail?: string | null };
+  'session.paused': { reason?: string | null };
+  'session.resumed': { from: SessionState };
+  'session.ending': { reason: string };
+  'session.expiry_changed': { expires_at?: Timestamp | null };
+  'session.warned': WarningView;
+  'session.detached': { why: DetachReason };
+  'session.attached': { participant: Id };
+  'session.work_done': { turns: number; unfinished: number };
+  'session.reported': { report: Report };
+  'session.archived': { heads: { stream: Stream; seq: number; hash: string }[] };
+  'session.host_arrived': Record<string, never>;
+  'session.host_left': { until: Timestamp };
+  'session.owner_changed': { from: Id; to: Id; owner: Id; why: 'left' | 'away' };
   'participant.joined': { participant: Participant; via?: Id | null };
   'participant.left': { participant: Id };
   'participant.removed': { participant: Id; reason?: string | null };
@@ -288,7 +309,11 @@ export interface CommandData {
     visibility?: Visibility;
   };
   'session.change_settings': Partial<Settings>;
-  'session.end': { terminate?: boolean; reason?: string };
+  'session.end': { terminate?: boolean; reason?: string; pending?: 'cancel' | 'finish' };
+  'session.pause': { reason?: string };
+  'session.resume': Record<string, never>;
+  'session.detach': Record<string, never>;
+  'session.change_expiry': { expires_at: Timestamp | null };
   'participant.leave': Record<string, never>;
   'participant.remove': { participant: Id; reason?: string };
   'participant.change_role': { participant: Id; role: Role };
@@ -317,6 +342,51 @@ export interface View {
   turns: Turn[];
   branching: BranchingView;
   streams: { [S in Stream]?: StreamView };
+  /** Where it is in its life, when there is more to say than its state. */
+  life?: LifeView;
+}
+
+export type DetachReason = 'asked' | 'nobody_left';
+
+export interface LifeView {
+  paused: { by: Actor; at: Timestamp; reason: string | null } | null;
+  /** Why it will end as soon as what was asked is answered. */
+  ending: string | null;
+  /** What went wrong, in words, when it failed. */
+  cause: string | null;
+  warnings: WarningView[];
+  detached: DetachedView | null;
+  /** What it came to, once it has ended. */
+  report: Report | null;
+}
+
+export interface Report {
+  state: SessionState;
+  reason: string;
+  started_at: Timestamp | null;
+  ended_at: Timestamp;
+  duration_ms: number;
+  paused_ms: number;
+  participants: { participant: Id; kind: 'user' | 'agent'; role: Role; messages: number }[];
+  messages: number;
+  turns: { asked: number; completed: number; stopped: number; failed: number; lost: number; withdrawn: number };
+  decisions: Id[];
+  usage: { driver: string; answers: number; usage: Usage }[];
+  events: number;
+}
+
+export interface WarningView {
+  limit: 'expiry' | 'time' | 'idle';
+  strikes_at: Timestamp;
+}
+
+/** A session that works on by itself, or did. */
+export interface DetachedView {
+  since: Timestamp;
+  why: DetachReason;
+  until: Timestamp | null;
+  by: Id | null;
+  done: { at: Timestamp; turns: number; unfinished: number } | null;
 }
 
 export interface BranchingView {

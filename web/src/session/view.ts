@@ -25,6 +25,7 @@ import type {
   Usage,
   View,
 } from './protocol';
+import { withLife } from './life';
 
 /** Every event kind that this version can show. */
 export const KINDS: readonly EventKind[] = [
@@ -56,6 +57,19 @@ export const KINDS: readonly EventKind[] = [
   'turn.stopped',
   'turn.failed',
   'turn.lost',
+  'session.paused',
+  'session.resumed',
+  'session.ending',
+  'session.expiry_changed',
+  'session.warned',
+  'session.detached',
+  'session.attached',
+  'session.work_done',
+  'session.host_arrived',
+  'session.host_left',
+  'session.owner_changed',
+  'session.reported',
+  'session.archived',
 ];
 
 export function emptyView(): View {
@@ -64,7 +78,7 @@ export function emptyView(): View {
 
 /** Folds one event in. Events of a stream come in order; an unknown kind only moves the position. */
 export function fold(view: View, event: SessionEvent): View {
-  const moved = skip(view, event.stream, event.seq);
+  const moved = withLife(skip(view, event.stream, event.seq), event);
   const { stream, at, actor } = event;
   switch (event.kind) {
     case 'session.created':
@@ -81,6 +95,27 @@ export function fold(view: View, event: SessionEvent): View {
       return withSession(moved, { settings: settingsOf(event.data.settings) });
     case 'session.ended':
       return withSession(moved, { state: event.data.state, end_reason: event.data.reason, ended_at: at });
+    case 'session.paused':
+      return withSession(moved, { state: 'paused' });
+    case 'session.resumed':
+      return withSession(moved, { state: 'active', end_reason: null, ended_at: null });
+    case 'session.expiry_changed':
+      return withSession(moved, { expires_at: event.data.expires_at ?? null });
+    case 'session.owner_changed': {
+      const { from, to, owner } = event.data;
+      const demoted = withParticipant(withSession(moved, { owner }), from, { role: 'moderator' });
+      return withParticipant(demoted, to, { role: 'owner' });
+    }
+    case 'session.ending':
+    case 'session.warned':
+    case 'session.detached':
+    case 'session.attached':
+    case 'session.work_done':
+    case 'session.host_arrived':
+    case 'session.host_left':
+    case 'session.reported':
+    case 'session.archived':
+      return moved;
     case 'participant.joined':
       return joined(moved, event.data.participant);
     case 'participant.left':
@@ -212,6 +247,8 @@ function settingsOf(settings: Partial<Settings> | undefined): Settings {
     respond: null,
     assistant: 'guide',
     side_for_viewers: true,
+    time_limit_s: null,
+    idle_limit_s: null,
     ...settings,
   };
 }

@@ -66,7 +66,7 @@ export function view(change: SessionPart = {}, who: Participant[] = people, turn
       visibility: 'private',
       state: 'active',
       end_reason: null,
-      settings: { max_participants: null, allow_join: true, require_approval: false, recording: true, respond: null, assistant: 'guide', side_for_viewers: true },
+      settings: { max_participants: null, allow_join: true, require_approval: false, recording: true, respond: null, assistant: 'guide', side_for_viewers: true, time_limit_s: null, idle_limit_s: null },
       owner: ANA,
       project: ANA,
       main_branch: ANA,

@@ -141,6 +141,19 @@ impl Report {
         );
     }
 
+    /// Adds the line about quiet sessions beside a busy one.
+    pub fn isolation(&mut self, alone: &sessions::Figures, beside: &sessions::Figures, busy: &sessions::Figures) {
+        let ratio = beside.ack_ms.1 / alone.ack_ms.1;
+        let what = format!("50 quiet sessions beside one at {}/s: ack p99", thousands(busy.messages_per_second));
+        let ours = format!(
+            "{} ms, alone {} ms: {ratio:.2}x (generator {:.2} cores)",
+            short(beside.ack_ms.1),
+            short(alone.ack_ms.1),
+            beside.generator_cores
+        );
+        self.row(what, ours, "< 1.2x", Some(ratio < 1.2));
+    }
+
     /// Adds the lines about joins.
     pub fn join(&mut self, figures: &join::Figures) {
         self.row(

@@ -74,7 +74,6 @@ impl Checkpoints {
 /// Makes a checkpoint by a rule, of everything up to the events that are in `draft` already.
 ///
 /// `why` is the rule in a word: `pause`, `end`, `events`, `detached`. To be called once in a decision.
-#[cfg_attr(not(test), expect(dead_code, reason = "called by the rules of the session's life: pause, end, detached"))]
 pub(super) fn automatic(_session: &Session, draft: &mut Draft, why: &str) {
     let id = CheckpointId::derive(draft.key(), CHECKPOINT_ID);
     let checkpoint = point(draft, id, None, Some(why.to_owned()));

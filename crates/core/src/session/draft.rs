@@ -136,6 +136,11 @@ impl Draft {
         id
     }
 
+    /// Returns what has been decided so far.
+    pub fn events(&self) -> &[Event] {
+        &self.decision.events
+    }
+
     /// Has the text of earlier events erased with this commit.
     pub fn redact(&mut self, texts: impl IntoIterator<Item = (Stream, Seq)>) {
         self.decision.redactions.extend(texts);

@@ -1,29 +1,46 @@
 //! A session's life: what it is called, its settings, its states and its end.
 //!
-//! Owns: legal moves, the fields of the session itself, expiry. Must not know: who may do it (that is the grant's).
-//! Invariant: an ended session stays ended, and ending it ends every turn in the same decision.
+//! Owns: the fields of the session itself, its moves, its limits, who leads it. Must not know: who may do it (that is the
+//! grant's). Invariant: a completed or terminated session stays that, and ending one ends every turn in the same
+//! decision.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `moves` | start, pause, resume, fail, end |
+//! | `limits` | expiry, time limit, idle limit, and the warning before each |
+//! | `points` | when a checkpoint is made by itself |
+//! | `report` | what is counted, and the sum at the end |
+//! | `host` | the owner's absence, succession, detaching and attaching |
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roundtable_protocol::command::{Command, SessionChangeDetails, SessionEnd, SessionRename};
+use roundtable_protocol::command::{Command, SessionChangeDetails, SessionRename};
 use roundtable_protocol::event::{
-    Actor, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionRenamed,
-    SessionSettingsChanged, SessionStarted,
+    Actor, Event, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionEnding,
+    SessionExpiryChanged, SessionOwnerChanged, SessionRenamed, SessionSettingsChanged, SessionStarted, SessionWarned,
 };
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{
     BranchId, DEFAULT_PROJECT, Epoch, EventId, MessageId, ParticipantId, ProjectId, Stream, Timestamp, UserId,
 };
 use roundtable_protocol::model::{
-    Membership, Participant, ParticipantKind, SessionKind, SessionState, Settings, SettingsPatch, Visibility,
+    Limit, Membership, Participant, ParticipantKind, SessionKind, SessionState, Settings, SettingsPatch, Visibility,
 };
 use roundtable_protocol::problem::Code;
+use roundtable_protocol::report::Report;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::draft::{ASSISTANT_ID, BRANCH_ID, By, Draft, PARTICIPANT_ID};
-use super::{Session, text, turns};
+use super::{Session, text};
 use crate::context::{Context, Decision, Founding, Rejection};
+
+pub(super) mod host;
+pub(super) mod limits;
+pub(super) mod moves;
+pub(super) mod points;
+pub(super) mod report;
 
 /// What a session is called until somebody or a message gives it a title.
 pub(super) const UNTITLED: &str = "New session";
@@ -54,6 +71,22 @@ pub(super) struct Lifecycle {
     pub untitled: bool,
     /// The message that the title was made from.
     pub titled_by: Option<MessageId>,
+    /// When `expires_at` was set.
+    pub expiry_set_at: Timestamp,
+    /// When somebody, person or assistant, last did something.
+    pub active_at: Timestamp,
+    /// For which strike of each limit a warning was given last.
+    pub warned: BTreeMap<Limit, Timestamp>,
+    /// It ends for this reason as soon as what was asked is answered.
+    pub ending: Option<String>,
+    /// Who leads it.
+    pub host: host::Host,
+    /// What its report will say.
+    pub tally: report::Tally,
+    /// What it came to, once it has ended.
+    pub report: Option<Box<Report>>,
+    /// That its log was whole after its end is recorded.
+    pub archived: bool,
     created: bool,
 }
 
@@ -78,6 +111,14 @@ impl Default for Lifecycle {
             ended_at: None,
             untitled: false,
             titled_by: None,
+            expiry_set_at: Timestamp::UNIX_EPOCH,
+            active_at: Timestamp::UNIX_EPOCH,
+            warned: BTreeMap::new(),
+            ending: None,
+            host: host::Host::default(),
+            tally: report::Tally::default(),
+            report: None,
+            archived: false,
             created: false,
         }
     }
@@ -86,11 +127,6 @@ impl Default for Lifecycle {
 impl Lifecycle {
     pub fn is_created(&self) -> bool {
         self.created
-    }
-
-    /// Returns when the session ends by itself, unless it has ended.
-    pub fn expiry(&self) -> Option<Timestamp> {
-        self.expires_at.filter(|_| self.created && !self.state.is_ended())
     }
 
     /// Returns when a session that is not recorded forgets what was said: 24 hours after its end.
@@ -120,6 +156,14 @@ impl Lifecycle {
             ended_at: None,
             untitled: data.untitled,
             titled_by: None,
+            expiry_set_at: at,
+            active_at: at,
+            warned: BTreeMap::new(),
+            ending: None,
+            host: host::Host::default(),
+            tally: report::Tally::default(),
+            report: None,
+            archived: false,
             created: true,
         };
     }
@@ -151,6 +195,41 @@ impl Lifecycle {
     pub fn apply_ended(&mut self, data: &SessionEnded, at: Timestamp) {
         self.state = data.state;
         self.ended_at = Some(at);
+        self.ending = None;
+    }
+
+    pub fn apply_paused(&mut self) {
+        self.state = SessionState::Paused;
+    }
+
+    pub fn apply_resumed(&mut self) {
+        self.state = SessionState::Active;
+        self.ended_at = None;
+    }
+
+    pub fn apply_ending(&mut self, data: &SessionEnding) {
+        self.ending = Some(data.reason.clone());
+    }
+
+    pub fn apply_expiry_changed(&mut self, data: &SessionExpiryChanged, at: Timestamp) {
+        self.expires_at = data.expires_at;
+        self.expiry_set_at = at;
+    }
+
+    pub fn apply_warned(&mut self, data: &SessionWarned) {
+        self.warned.insert(data.limit, data.strikes_at);
+    }
+
+    pub fn apply_owner_changed(&mut self, data: &SessionOwnerChanged) {
+        self.owner = data.owner;
+        self.host.apply_owner_changed();
+    }
+
+    /// Notes that somebody did something; what the server does by itself keeps no session from being idle.
+    pub fn apply_activity(&mut self, event: &Event) {
+        if event.header.actor != Actor::System {
+            self.active_at = self.active_at.max(event.header.at);
+        }
     }
 }
 
@@ -164,6 +243,10 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
     let allowed = match command {
         Command::SessionStart(_)
         | Command::SessionEnd(_)
+        | Command::SessionPause(_)
+        | Command::SessionResume(_)
+        | Command::SessionFail(_)
+        | Command::SessionArchive(_)
         | Command::ParticipantJoin(_)
         | Command::ParticipantLeave(_)
         | Command::ParticipantRemove(_)
@@ -174,11 +257,14 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::TurnLose(_) => true,
         Command::SessionRename(_)
         | Command::SessionChangeDetails(_)
-        | Command::SessionChangeSettings(_)
         | Command::ParticipantChangeRole(_)
         | Command::ParticipantChangeProfile(_)
         | Command::CheckpointRename(_)
         | Command::CheckpointDelete(_) => !state.is_ended(),
+        // A failed session may first need another assistant, or more time, before it can be resumed.
+        Command::SessionChangeSettings(_) | Command::SessionChangeExpiry(_) => {
+            !state.is_ended() || state == SessionState::Failed
+        }
         Command::MessagePost(_)
         | Command::MessageEdit(_)
         | Command::DecisionRecord(_)
@@ -187,7 +273,10 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::TurnAsk(_)
         | Command::TurnEdit(_)
         | Command::TurnWithdraw(_)
-        | Command::TurnStop(_) => state.is_open(),
+        | Command::TurnStop(_)
+        | Command::SessionDetach(_)
+        | Command::SessionAttach(_)
+        | Command::SessionMissHost(_) => state.is_open(),
         Command::TurnStart(_) => state == SessionState::Active,
     };
     if allowed { Ok(()) } else { Err(not_active(state)) }
@@ -258,17 +347,6 @@ pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) ->
     Ok(draft.finish())
 }
 
-pub(super) fn decide_start(by: &By<'_>) -> Result<Decision, Rejection> {
-    match by.session.state() {
-        SessionState::Created => {
-            let mut draft = by.draft();
-            draft.push(Stream::Main, vec![], SessionStarted {});
-            Ok(draft.finish())
-        }
-        state => Err(illegal(state, "started")),
-    }
-}
-
 pub(super) fn decide_rename(by: &By<'_>, data: &SessionRename) -> Result<Decision, Rejection> {
     let title = text::filled_line("/title", &data.title, text::MAX_TITLE)?;
     let mut draft = by.draft();
@@ -319,30 +397,6 @@ pub(super) fn decide_change_settings(by: &By<'_>, patch: &SettingsPatch) -> Resu
     Ok(draft.finish())
 }
 
-pub(super) fn decide_end(by: &By<'_>, data: &SessionEnd) -> Result<Decision, Rejection> {
-    let state = if data.terminate { SessionState::Terminated } else { SessionState::Completed };
-    if by.session.state().is_ended() {
-        return Err(illegal(by.session.state(), state.name()));
-    }
-    let reason = text::reason(data.reason.as_ref())?.unwrap_or_else(|| "ended".to_owned());
-    Ok(end(by.session, by.draft(), state, reason))
-}
-
-/// Ends the session and, before it, every turn.
-pub(super) fn end(session: &Session, mut draft: Draft, state: SessionState, reason: String) -> Decision {
-    turns::cut(session, &mut draft, |_, _| true);
-    draft.push(Stream::Main, vec![], SessionEnded { state, reason });
-    draft.finish()
-}
-
-fn illegal(from: SessionState, to: &str) -> Rejection {
-    Rejection {
-        code: Code::IllegalTransition,
-        detail: format!("a session that is {} cannot be {to}", from.name()),
-        pointer: None,
-    }
-}
-
 fn check_settings(settings: &Settings) -> Result<(), Rejection> {
     let refuse = |pointer, code, detail| Err(Rejection::field(pointer, code, detail));
     if settings.require_approval {
@@ -354,6 +408,13 @@ fn check_settings(settings: &Settings) -> Result<(), Rejection> {
     }
     if settings.max_participants == Some(0) {
         return refuse("/settings/max_participants", Code::InvalidField, "at least 1, or null for no cap");
+    }
+    for (pointer, limit) in
+        [("/settings/time_limit_s", settings.time_limit_s), ("/settings/idle_limit_s", settings.idle_limit_s)]
+    {
+        if limit.is_some_and(|s| s == 0 || s > limits::LONGEST_S) {
+            return refuse(pointer, Code::InvalidField, "1 to 31536000 seconds, or null for no limit");
+        }
     }
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if settings.assistant.is_empty() || settings.assistant.len() > 40 || !settings.assistant.chars().all(word) {

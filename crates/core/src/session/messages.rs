@@ -48,6 +48,14 @@ pub struct MessageRef {
     pub has_attachments: bool,
 }
 
+/// What a report needs of a message.
+pub(super) struct InMain {
+    pub id: MessageId,
+    pub author: Actor,
+    pub is_answer: bool,
+    pub is_decision: bool,
+}
+
 /// Where a page of 256 messages begins, and when any of them last changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageSpan {
@@ -169,6 +177,24 @@ impl Messages {
             answer_to: entry.answer().map(|(_, requester)| requester),
             has_attachments: !entry.attachments().is_empty(),
         })
+    }
+
+    /// Returns the messages of `main`, in order: which, by whom, whether an answer, whether a decision.
+    pub fn of_main(&self) -> impl Iterator<Item = InMain> {
+        let entries = self.lines[Stream::Main as usize].pages.iter().flat_map(|page| page.iter());
+        entries.map(|entry| InMain {
+            id: entry.0,
+            author: self.authors[entry.1 as usize],
+            is_answer: entry.answer().is_some(),
+            is_decision: entry.is(DECISION),
+        })
+    }
+
+    /// Returns how many messages of others began after `after`.
+    pub fn unread(&self, stream: Stream, after: Seq, me: ParticipantId) -> u64 {
+        let newest_first = self.lines[stream as usize].pages.iter().rev().flat_map(|page| page.iter().rev());
+        let new = newest_first.take_while(|entry| entry.2 > after);
+        new.filter(|entry| self.authors[entry.1 as usize] != Actor::Participant(me)).count() as u64
     }
 
     /// Returns the stream of the message that a command is about.

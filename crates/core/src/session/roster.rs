@@ -11,6 +11,7 @@ use roundtable_protocol::command::{
 };
 use roundtable_protocol::event::{
     Actor, ParticipantJoined, ParticipantLeft, ParticipantProfileChanged, ParticipantRemoved, ParticipantRoleChanged,
+    SessionOwnerChanged,
 };
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{ParticipantId, Stream, UserId};
@@ -19,6 +20,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, PARTICIPANT_ID};
+use super::lifecycle::host;
 use super::{lifecycle, text, turns};
 use crate::context::{Decision, Rejection};
 
@@ -107,6 +109,12 @@ impl Roster {
         self.change(data.participant, |p| p.role = data.role);
     }
 
+    /// The old owner keeps order for the new one.
+    pub fn apply_owner_changed(&mut self, data: &SessionOwnerChanged) {
+        self.change(data.from, |p| p.role = Role::Moderator);
+        self.change(data.to, |p| p.role = Role::Owner);
+    }
+
     pub fn apply_profile_changed(&mut self, data: &ParticipantProfileChanged) {
         self.change(data.participant, |p| {
             p.display_name.clone_from(&data.display_name);
@@ -175,10 +183,15 @@ pub(super) fn decide_join(by: &By<'_>, data: &ParticipantJoin) -> Result<Decisio
 
 pub(super) fn decide_leave(by: &By<'_>) -> Result<Decision, Rejection> {
     let me = by.person()?;
-    if me.role == Role::Owner {
-        return Err(Code::OwnerMustStay.into());
-    }
     let mut draft = by.draft();
+    if me.role == Role::Owner {
+        if !by.session.state().is_open() {
+            return Err(Code::OwnerMustStay.into());
+        }
+        if !host::follow_at_once(by.session, by.cx.present, &mut draft) {
+            return Ok(draft.finish());
+        }
+    }
     draft.push(Stream::Main, vec![], ParticipantLeft { participant: me.id });
     turns::cut(by.session, &mut draft, |_, requester| requester == me.id);
     Ok(draft.finish())

@@ -15,7 +15,7 @@ use roundtable_protocol::ids::{
     CheckpointId, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
     TurnId, UserId, uuid_v7,
 };
-use roundtable_protocol::model::{EndReason, ParticipantKind, SessionKind, Settings, Usage, Visibility};
+use roundtable_protocol::model::{EndReason, ParticipantKind, Pending, SessionKind, Settings, Usage, Visibility};
 use roundtable_protocol::problem::Code;
 use uuid::Uuid;
 
@@ -176,7 +176,8 @@ impl Room {
         self.now = self.now.checked_add(Duration::from_secs(seconds)).expect("a time");
         let key = self.key();
         let grant = self.grant("server");
-        let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
+        let present = &self.present;
+        let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present, uploads: &[] };
         let decision = self.session.on_time(&cx, key);
         let events = self.take(decision);
         if events.is_empty() { "  .".to_owned() } else { self.tell(&events) }
@@ -185,8 +186,15 @@ impl Room {
     fn look(&self) -> String {
         let names: Vec<String> = self.session.queue().iter().map(|t| self.name_of_turn(t.turn)).collect();
         let running = self.session.running_turn().map_or("none".to_owned(), |t| self.name_of_turn(t.turn));
-        let owed: Vec<String> =
-            self.session.owed().iter().map(|Owed::StartTurn { turn, .. }| self.name_of_turn(*turn)).collect();
+        let owed: Vec<String> = self
+            .session
+            .owed()
+            .iter()
+            .map(|owed| match owed {
+                Owed::StartTurn { turn, .. } => self.name_of_turn(*turn),
+                Owed::Archive => "archive".to_owned(),
+            })
+            .collect();
         let state = self.session.state().name();
         format!("  {state}, running {running}, queue [{}], owed [{}]", names.join(" "), owed.join(" "))
     }
@@ -201,8 +209,23 @@ impl Room {
             "rename" => Command::SessionRename(c::SessionRename { title: rest.to_owned() }),
             "details" => Command::SessionChangeDetails(serde_json::from_str(rest).expect("details")),
             "settings" => Command::SessionChangeSettings(serde_json::from_str(rest).expect("a patch")),
-            "end" => Command::SessionEnd(c::SessionEnd { terminate: false, reason: None }),
-            "terminate" => Command::SessionEnd(c::SessionEnd { terminate: true, reason: Some(rest.to_owned()) }),
+            "end" => Command::SessionEnd(c::SessionEnd::default()),
+            "terminate" => Command::SessionEnd(c::SessionEnd {
+                terminate: true,
+                reason: Some(rest.to_owned()),
+                ..Default::default()
+            }),
+            "finish" => Command::SessionEnd(c::SessionEnd { pending: Pending::Finish, ..Default::default() }),
+            "pause" => Command::SessionPause(c::SessionPause { reason: (!rest.is_empty()).then(|| rest.to_owned()) }),
+            "resume" => Command::SessionResume(c::SessionResume {}),
+            "detach" => Command::SessionDetach(c::SessionDetach {}),
+            "expire" => Command::SessionChangeExpiry(c::SessionChangeExpiry {
+                expires_at: rest.parse().ok().map(|s| self.now.checked_add(Duration::from_secs(s)).expect("a time")),
+            }),
+            "fault" => Command::SessionFail(c::SessionFail { code: first.to_owned(), detail: text.to_owned() }),
+            "attach" => Command::SessionAttach(c::SessionAttach { participant: self.participant(first) }),
+            "archive" => Command::SessionArchive(roundtable_protocol::event::SessionArchived { heads: vec![] }),
+            "miss" => Command::SessionMissHost(c::SessionMissHost { since: self.now }),
             "admit" => Command::ParticipantJoin(join(first, text)),
             "leave" => Command::ParticipantLeave(c::ParticipantLeave {}),
             "remove" => {
@@ -289,6 +312,17 @@ impl Room {
     fn details(&self, event: &Event) -> String {
         match &event.body {
             E::SessionEnded(d) => format!(": {} ({})", d.state.name(), d.reason),
+            E::SessionPaused(d) => d.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default(),
+            E::SessionResumed(d) => format!(" from {}", d.from.name()),
+            E::SessionWarned(d) => format!(": {:?} at {}", d.limit, d.strikes_at),
+            E::SessionDetached(d) => format!(": {:?}", d.why),
+            E::SessionAttached(d) => format!(": {}", self.name_of(Actor::Participant(d.participant))),
+            E::SessionWorkDone(d) => format!(": {} turns, {} unfinished", d.turns, d.unfinished),
+            E::SessionHostLeft(d) => format!(" until {}", d.until),
+            E::SessionOwnerChanged(d) => {
+                let name = |id| self.name_of(Actor::Participant(id));
+                format!(": from {} to {}, {:?}", name(d.from), name(d.to), d.why)
+            }
             E::SessionRenamed(d) => format!(": {}", d.title),
             E::ParticipantJoined(d) => format!(": {:?} as {}", d.participant.display_name, d.participant.role),
             E::ParticipantProfileChanged(d) => format!(": {:?} in {}", d.display_name, d.colour),
@@ -381,8 +415,14 @@ fn mask(all: &[P]) -> Permissions {
 fn rights(role: Role) -> (Permissions, StreamSet) {
     let viewer = [P::SessionView, P::ParticipantBe];
     let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite];
-    let moderator =
-        [P::ParticipantRemove, P::ParticipantChangeRole, P::MessageRedactAny, P::TurnManage, P::BranchManage];
+    let moderator = [
+        P::ParticipantRemove,
+        P::ParticipantChangeRole,
+        P::MessageRedactAny,
+        P::TurnManage,
+        P::BranchManage,
+        P::SessionPause,
+    ];
     let owner = [P::SessionChange, P::SessionEnd, P::SessionDelete];
     let mut all = viewer.to_vec();
     if role >= Role::Collaborator {
@@ -398,4 +438,7 @@ fn rights(role: Role) -> (Permissions, StreamSet) {
 }
 
 mod admission;
+mod host;
 mod life;
+mod limits;
+mod moves;

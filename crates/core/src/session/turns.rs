@@ -215,6 +215,9 @@ pub(super) fn who_answers(
     if !addressed && !implied {
         return Ok(None);
     }
+    if by.session.lifecycle.ending.is_some() {
+        return if addressed { Err(ending()) } else { Ok(None) };
+    }
     if !by.cx.grant.allows(Permission::TurnPrompt) {
         return if explicit { Err(Code::Forbidden.into()) } else { Ok(None) };
     }
@@ -293,6 +296,9 @@ pub(super) fn decide_ask(by: &By<'_>, data: &TurnAsk) -> Result<Decision, Reject
     }
     if message.redacted {
         return Err(Code::MessageIsRedacted.into());
+    }
+    if by.session.lifecycle.ending.is_some() {
+        return Err(ending());
     }
     let assistant = by.session.roster.assistant().ok_or(Code::NoAssistant)?;
     if by.session.queue().iter().any(|t| t.message == data.message) {
@@ -420,6 +426,11 @@ fn causes(session: &Session, question: MessageId) -> Vec<EventId> {
 
 fn lease_end(draft: &Draft) -> Timestamp {
     draft.at().checked_add(LEASE).unwrap_or(Timestamp::MAX)
+}
+
+fn ending() -> Rejection {
+    let detail = "the session ends as soon as what was asked is answered; it takes no new questions".to_owned();
+    Rejection { code: Code::SessionNotActive, detail, pointer: None }
 }
 
 fn no_such_turn() -> Rejection {

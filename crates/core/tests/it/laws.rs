@@ -68,7 +68,7 @@ fn the_search_reaches_every_kind_of_event() {
     use roundtable_protocol::event::EventBody;
     let mut runner = TestRunner::deterministic();
     let mut reached = std::collections::BTreeSet::new();
-    for _ in 0..60 {
+    for _ in 0..200 {
         let mut world = World::new();
         for one in tries(120).new_tree(&mut runner).expect("a value").current() {
             world.attempt(&one);

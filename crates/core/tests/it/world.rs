@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH};
+use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH, watched};
 use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session, Upload};
 use roundtable_protocol::command::{self as c, Command, Envelope};
-use roundtable_protocol::event::{Event, EventBody};
+use roundtable_protocol::event::{Event, EventBody, SessionArchived};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
     AttachmentId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId,
     Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{
-    Attachment, EndReason, Membership, ParticipantKind, Respond, SessionKind, SessionState, Settings, SettingsPatch,
-    Turn, TurnState, Usage, Visibility,
+    Attachment, EndReason, Membership, ParticipantKind, Pending, Respond, SessionKind, SessionState, Settings,
+    SettingsPatch, Turn, TurnState, Usage, Visibility,
 };
 use roundtable_protocol::problem::Code;
+use roundtable_protocol::report::{DriverUsage, Report, ReportPerson, TurnCounts};
 use roundtable_protocol::view::{MessageView, View};
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 29;
+const KINDS: u8 = 38;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -46,14 +47,14 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9];
+    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
         // Mostly from whoever may say it at all.
         let who = match what {
-            5 | 18..=22 if who != 0 => SERVER,
-            0..=4 | 8 if who > 2 => 0,
+            5 | 18..=22 | 33..=35 | 37 if who != 0 => SERVER,
+            0..=4 | 8 | 29..=32 | 36 if who > 2 => 0,
             _ => who,
         };
         Try { who, what, a, b, text }
@@ -126,17 +127,14 @@ impl World {
     pub fn attempt(&mut self, t: &Try) {
         let key = self.key();
         let Some(command) = self.command(t) else {
-            let by = Duration::from_millis(u64::from(t.a) * 40);
+            // Mostly what a turn takes, sometimes what an idle session waits.
+            let unit = if t.b.is_multiple_of(8) { 1_000 } else { 40 };
+            let by = Duration::from_millis(u64::from(t.a) * unit);
             // Clocks jump back, too.
             let now = if t.b < 200 { self.now.checked_add(by) } else { self.now.checked_sub(by) };
             self.now = now.expect("a time");
-            let cx = Context {
-                now: self.now,
-                caller: Caller::System,
-                grant: &Grant::nothing(0, 0),
-                present: &[],
-                uploads: &[],
-            };
+            let (present, grant) = (self.present(t.b), Grant::nothing(0, 0));
+            let cx = Context { now: self.now, caller: Caller::System, grant: &grant, present: &present, uploads: &[] };
             let due = self.session.next_deadline().is_some_and(|at| at <= self.now);
             let decision = self.session.on_time(&cx, key);
             assert_eq!(due, !decision.events.is_empty(), "something is due exactly when the deadline says so");
@@ -190,9 +188,19 @@ impl World {
             }
         }
         if self.session.state().is_ended() && decided.is_ok() {
-            let only_takes_away =
-                matches!(envelope.command.name(), "message.redact" | "participant.leave" | "participant.remove");
-            assert!(only_takes_away, "{} after the end", envelope.command.name());
+            let only_takes_away = matches!(
+                envelope.command.name(),
+                "message.redact" | "participant.leave" | "participant.remove" | "session.archive"
+            );
+            let mends = self.session.state() == SessionState::Failed
+                && match &envelope.command {
+                    Command::SessionEnd(data) => data.terminate,
+                    Command::SessionResume(_) | Command::SessionChangeSettings(_) | Command::SessionChangeExpiry(_) => {
+                        true
+                    }
+                    _ => false,
+                };
+            assert!(only_takes_away || mends, "{} after the end", envelope.command.name());
         }
     }
 
@@ -220,6 +228,7 @@ impl World {
                 EventBody::TurnStarted(data) => self.messages.push(data.answer),
                 EventBody::TurnQueued(data) => self.turns.push(data.turn),
                 EventBody::MessageRedacted(data) => self.check_redaction(data.message),
+                EventBody::SessionReported(data) => assert_eq!(data.report, self.counted_again()),
                 _ => {}
             }
         }
@@ -266,6 +275,77 @@ impl World {
         }
     }
 
+    /// The report as somebody counts it who has nothing but the events of `main` before it.
+    fn counted_again(&self) -> Report {
+        let main: Vec<&Event> = self.log.iter().filter(|e| e.stream == Stream::Main).collect();
+        let last = main.iter().rposition(|e| matches!(e.body, EventBody::SessionEnded(_))).expect("ended");
+        let main = &main[..=last];
+        let EventBody::SessionEnded(ended) = &main[last].body else { panic!("ended") };
+        let count = |wanted: &dyn Fn(&EventBody) -> bool| main.iter().filter(|e| wanted(&e.body)).count() as u64;
+        let at = |wanted: &dyn Fn(&EventBody) -> bool| main.iter().find(|e| wanted(&e.body)).map(|e| e.header.at);
+        let ended_at = main[last].header.at;
+        let ms = |from: Timestamp, to: Timestamp| u64::try_from(to.duration_since(from).as_millis()).expect("later");
+        let started_at = at(&|b| matches!(b, EventBody::SessionStarted(_)));
+        let (mut paused_ms, mut since, mut decisions) = (0, None, Vec::new());
+        let mut usage: Vec<DriverUsage> = Vec::new();
+        let mut drivers: BTreeMap<TurnId, String> = BTreeMap::new();
+        let mut order: Vec<(MessageId, ParticipantId)> = Vec::new();
+        for event in main {
+            match &event.body {
+                EventBody::SessionPaused(_) => since = Some(event.header.at),
+                EventBody::SessionResumed(_) | EventBody::SessionEnded(_) => {
+                    paused_ms += since.take().map_or(0, |from| ms(from, event.header.at));
+                }
+                EventBody::MessagePosted(_) => {
+                    let author = event.header.actor.participant().expect("a person");
+                    order.push((MessageId(event.header.id.0), author));
+                }
+                EventBody::TurnStarted(data) => {
+                    drivers.insert(data.turn, data.driver.clone());
+                    order.push((data.answer, data.assistant));
+                }
+                EventBody::DecisionRecorded(data) => decisions.push(data.message),
+                EventBody::DecisionWithdrawn(data) => decisions.retain(|m| *m != data.message),
+                _ => {}
+            }
+            if let Some(driver) = event.ends_turn().and_then(|turn| drivers.get(&turn)) {
+                match usage.iter_mut().find(|u| u.driver == *driver) {
+                    Some(sum) => sum.answers += 1,
+                    None => usage.push(DriverUsage { driver: driver.clone(), answers: 1, usage: Usage::default() }),
+                }
+            }
+        }
+        decisions.sort_by_key(|m| order.iter().position(|(id, _)| id == m));
+        let answers = count(&|b| matches!(b, EventBody::TurnStarted(_)));
+        let person = |p: &roundtable_protocol::model::Participant| ReportPerson {
+            participant: p.id,
+            kind: p.kind,
+            role: p.role,
+            messages: order.iter().filter(|(_, author)| *author == p.id).count() as u64,
+        };
+        Report {
+            state: ended.state,
+            reason: ended.reason.clone(),
+            started_at,
+            ended_at,
+            duration_ms: started_at.map_or(0, |from| ms(from, ended_at)),
+            paused_ms,
+            participants: self.view.participants.iter().map(person).collect(),
+            messages: order.len() as u64 - answers,
+            turns: TurnCounts {
+                asked: count(&|b| matches!(b, EventBody::TurnQueued(_))),
+                completed: count(&|b| matches!(b, EventBody::TurnCompleted(_))),
+                stopped: count(&|b| matches!(b, EventBody::TurnStopped(_))),
+                failed: count(&|b| matches!(b, EventBody::TurnFailed(_))),
+                lost: count(&|b| matches!(b, EventBody::TurnLost(_))),
+                withdrawn: count(&|b| matches!(b, EventBody::TurnWithdrawn(_))),
+            },
+            decisions,
+            usage,
+            events: main.len() as u64,
+        }
+    }
+
     fn check_redaction(&self, message: MessageId) {
         let texts = self.log.iter().filter(|e| e.text_of() == Some(message));
         assert!(texts.clone().all(|e| self.redacted.contains(&(e.stream, e.seq))), "all of a message's text goes");
@@ -275,7 +355,8 @@ impl World {
     fn check_state(&self) {
         let s = &self.session;
         let owners = s.participants().filter(|p| p.role == Role::Owner && p.membership == Membership::Joined);
-        assert_eq!(owners.map(|p| p.user_id).collect::<Vec<_>>(), [user(0)], "exactly one owner");
+        assert_eq!(owners.map(|p| p.user_id).collect::<Vec<_>>(), [s.info().owner_id], "exactly one owner");
+        assert!(s.owner().is_some_and(|p| p.kind == ParticipantKind::User), "never an agent");
         let mut waiting: BTreeMap<ParticipantId, usize> = BTreeMap::new();
         for turn in s.queue() {
             *waiting.entry(turn.requester).or_default() += 1;
@@ -286,7 +367,9 @@ impl World {
             let person = s.participant(requester).expect("known");
             assert!(person.membership == Membership::Joined && person.role >= Role::Collaborator, "a lost right");
         }
-        assert!(!s.state().is_ended() || (s.queue().is_empty() && s.running_turn().is_none()));
+        let waits = s.state() == SessionState::Failed || s.queue().is_empty();
+        assert!(!s.state().is_ended() || (waits && s.running_turn().is_none()));
+        assert!(s.state() != SessionState::Paused || s.running_turn().is_none(), "nothing runs in a pause");
         assert!(s.info().participant_count <= 5 || s.settings().max_participants != Some(5));
         let names: BTreeSet<String> = s
             .participants()
@@ -302,11 +385,19 @@ impl World {
         let s = &self.session;
         let free = s.state() == SessionState::Active && s.running_turn().is_none();
         let head = s.queue().first().filter(|_| free).map(|t| t.turn);
-        let owed: Vec<TurnId> = s.owed().iter().map(|Owed::StartTurn { turn, .. }| *turn).collect();
+        let owed = s.owed();
+        let ended = matches!(s.state(), SessionState::Completed | SessionState::Terminated);
+        let archived = self.log.iter().any(|e| matches!(e.body, EventBody::SessionArchived(_)));
+        assert_eq!(owed.contains(&Owed::Archive), ended && !archived);
+        let turn = |owed: &Owed| if let Owed::StartTurn { turn, .. } = owed { Some(*turn) } else { None };
+        let owed: Vec<TurnId> = owed.iter().filter_map(turn).collect();
         assert_eq!(owed, Vec::from_iter(head));
         match head {
-            Some(_) => assert_eq!(s.wake_at(self.now), Some(self.now)),
-            None => assert_eq!(s.wake_at(self.now), s.next_deadline()),
+            _ if !s.owed().is_empty() => assert_eq!(s.wake_at(self.now), Some(self.now)),
+            _ => {
+                let watched = (s.state().is_open() && s.host_is_here()).then(watched);
+                assert_eq!(s.wake_at(self.now), s.next_deadline().or(watched));
+            }
         }
     }
 
@@ -320,6 +411,11 @@ impl World {
         assert_eq!((&session.tags, &session.category), (&info.tags, &info.category));
         assert_eq!((&session.description, session.visibility), (&info.description, info.visibility));
         assert_eq!((session.started_at, session.ended_at), (info.started_at, info.ended_at));
+        assert_eq!((session.owner, session.expires_at), (info.owner_id, info.expires_at));
+        assert_eq!(v.life.paused.is_some(), s.state() == SessionState::Paused);
+        assert_eq!(v.life.cause.is_some(), s.state() == SessionState::Failed);
+        let detached = v.life.detached.as_ref().filter(|d| d.until.is_none()).map(|d| d.since);
+        assert_eq!(detached, s.detached_since());
         assert_eq!(turns(s), v.turns);
         let named = s.checkpoints().filter(|k| k.checkpoint.name.is_some()).count();
         assert!(named == v.branching.checkpoints.len());
@@ -387,7 +483,11 @@ impl World {
                 Command::SessionChangeDetails(c::SessionChangeDetails { tags: Some(vec![text]), ..Default::default() })
             }
             3 => Command::SessionChangeSettings(settings(t)),
-            4 if t.a < 16 => Command::SessionEnd(c::SessionEnd { terminate: t.b.is_multiple_of(2), reason: None }),
+            4 if t.a < 16 => Command::SessionEnd(c::SessionEnd {
+                terminate: t.b.is_multiple_of(2),
+                reason: None,
+                pending: Pending::Cancel,
+            }),
             5 => Command::ParticipantJoin(c::ParticipantJoin {
                 user: user(t.a % PEOPLE),
                 kind: ParticipantKind::User,
@@ -423,6 +523,22 @@ impl World {
             26 => Command::CheckpointCreate(c::CheckpointCreate { name: text }),
             27 => Command::CheckpointRename(c::CheckpointRename { checkpoint: self.checkpoint(t), name: text }),
             28 => Command::CheckpointDelete(c::CheckpointDelete { checkpoint: self.checkpoint(t) }),
+            29 if t.a < 100 => Command::SessionPause(c::SessionPause { reason: Some(text) }),
+            30 => Command::SessionResume(c::SessionResume {}),
+            31 => Command::SessionDetach(c::SessionDetach {}),
+            32 => {
+                let later = std::time::Duration::from_secs(5 + u64::from(t.b) / 4);
+                let expires_at = (!t.a.is_multiple_of(5)).then(|| self.now.checked_add(later).expect("a time"));
+                Command::SessionChangeExpiry(c::SessionChangeExpiry { expires_at })
+            }
+            33 if t.b < 40 => Command::SessionFail(c::SessionFail { code: "x".into(), detail: text }),
+            34 => {
+                let owner = self.session.owner().filter(|_| t.b.is_multiple_of(2)).map(|p| p.id);
+                Command::SessionAttach(c::SessionAttach { participant: owner.unwrap_or(participant) })
+            }
+            35 => Command::SessionMissHost(c::SessionMissHost { since: self.now }),
+            36 if t.a < 40 => Command::SessionEnd(c::SessionEnd { pending: Pending::Finish, ..Default::default() }),
+            37 => Command::SessionArchive(SessionArchived { heads: vec![] }),
             _ => return None,
         })
     }
@@ -491,6 +607,7 @@ fn settings(t: &Try) -> SettingsPatch {
         respond: Some(respond[usize::from(t.b) % 5]),
         side_for_viewers: Some(t.a.is_multiple_of(2)),
         allow_join: Some(!t.a.is_multiple_of(8)),
+        idle_limit_s: t.a.is_multiple_of(8).then(|| t.b.is_multiple_of(2).then_some(200)),
         max_participants: (t.a < 32).then_some(Some(u32::from(t.b % 8))),
         ..SettingsPatch::default()
     }
@@ -536,6 +653,7 @@ fn permissions(role: Role) -> Permissions {
             P::TurnManage,
             P::LinkManage,
             P::BranchManage,
+            P::SessionPause,
         ],
         &[P::SessionChange, P::SessionEnd, P::SessionDelete],
     ];

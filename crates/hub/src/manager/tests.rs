@@ -107,6 +107,90 @@ async fn a_room_that_panics_ends_alone() {
 }
 
 #[tokio::test]
+async fn a_room_that_panics_three_times_fails_its_session_with_the_cause_and_can_be_resumed() {
+    let manager = manager();
+    let (hurt, ana) = session(&manager).await;
+    for _ in 0..3 {
+        let asked: Result<(), Problem> = manager.ask(hurt, |_| panic!("planted")).await;
+        assert!(asked.is_err());
+        while manager.stats().rooms > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let refused = say(&manager, hurt, ana).await.expect_err("refused");
+    assert_eq!(refused.code, Code::SessionNotActive);
+    let cause = manager.events(hurt, ana, Stream::Main, Seq::ZERO, 100).await.expect("read").events;
+    let last = String::from_utf8_lossy(cause.last().expect("an event")).into_owned();
+    assert!(last.contains("room_panicked") && last.contains("\"detail\""), "{last}");
+    manager.resume(hurt, ana).await.expect("resumed");
+    say(&manager, hurt, ana).await.expect("posted");
+}
+
+/// Returns the median time of a message in a session of its own. Unit: microseconds.
+async fn median_of_a_message(manager: &SessionManager, n: usize) -> u128 {
+    let (session, ana) = session(manager).await;
+    let mut took = Vec::with_capacity(n);
+    for _ in 0..n {
+        let began = std::time::Instant::now();
+        say(manager, session, ana).await.expect("posted");
+        took.push(began.elapsed().as_micros());
+    }
+    took.sort_unstable();
+    took[n / 2]
+}
+
+/// The measure at full size is the phase `isolation` of `cargo xtask load`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_session_and_one_that_panics_leave_the_others_alone() {
+    let manager = manager();
+    let quiet = median_of_a_message(&manager, 400).await;
+    let (busy, ana) = session(&manager).await;
+    let (hurt, _) = session(&manager).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let flood = tokio::spawn({
+        let (manager, stop) = (manager.clone(), stop.clone());
+        async move {
+            let mut written = 0;
+            while !stop.is_cancelled() {
+                let some = (0..50).map(|_| say(&manager, busy, ana));
+                written += futures_util::future::join_all(some).await.iter().filter(|r| r.is_ok()).count();
+                // 5,000 a second.
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            written
+        }
+    });
+    let panics = tokio::spawn({
+        let (manager, stop) = (manager.clone(), stop.clone());
+        async move {
+            while !stop.is_cancelled() {
+                let _: Result<(), Problem> = manager.ask(hurt, |_| panic!("planted")).await;
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    });
+    let beside = median_of_a_message(&manager, 400).await;
+    stop.cancel();
+    panics.await.expect("ended");
+    assert!(flood.await.expect("ended") > 0 && manager.stats().panics > 0);
+    // On a busy machine of two cores the scheduler's own grain is a few milliseconds.
+    assert!(beside <= quiet * 5 + 5_000, "{quiet} us alone, {beside} us beside a busy session");
+}
+
+#[tokio::test]
+async fn a_session_that_holds_too_much_takes_no_more_messages_and_can_still_be_ended() {
+    let config = HubConfig { max_events: 5, ..HubConfig::default() };
+    let manager = SessionManager::new(Arc::new(MemoryStore::default()), config).0;
+    let (full, ana) = session(&manager).await;
+    while say(&manager, full, ana).await.is_ok() {}
+    let refused = say(&manager, full, ana).await.expect_err("refused");
+    assert_eq!((refused.code, refused.retryable), (Code::SessionStorageFull, false));
+    let (other, ben) = session(&manager).await;
+    say(&manager, other, ben).await.expect("another session has room");
+    manager.end(full, ana, None).await.expect("ended");
+}
+
+#[tokio::test]
 async fn a_history_that_cannot_be_folded_is_read_only_and_hurts_nobody_else() {
     for (kind, body, code) in
         [("moon.landed", "{}", Code::UpgradeInProgress), ("message.posted", r#"{"text":7}"#, Code::HistoryBroken)]

@@ -191,6 +191,8 @@ impl Room {
         let ends = |q: &Queued| match &q.envelope.command {
             Command::TurnStop(TurnStop { turn }) => *turn == live.turn,
             Command::SessionEnd(_)
+            | Command::SessionPause(_)
+            | Command::SessionFail(_)
             | Command::MessageRedact(_)
             | Command::ParticipantLeave(_)
             | Command::ParticipantRemove(_)
@@ -274,6 +276,7 @@ impl Room {
                 Some(name) if *name != self.pending.settings().assistant => self.shared.config.check_assistant(name),
                 _ => Ok(()),
             },
+            Command::SessionResume(_) => self.shared.config.check_ready(&self.pending.settings().assistant),
             _ => Ok(()),
         }
     }
@@ -296,10 +299,19 @@ impl Room {
         match &queued.reply {
             _ if self.broken.is_some() => self.broken,
             _ if self.leaving.is_some() && queued.caller != Caller::System => Some(Code::ShuttingDown),
+            _ if queued.caller != Caller::System && self.is_full_for(&queued.envelope.command) => {
+                Some(Code::SessionStorageFull)
+            }
             _ if queued.attempts > MAX_ATTEMPTS => Some(Code::Unavailable),
             Reply::Connection { outbox, order, .. } if gated(outbox, *order) => Some(Code::RetryInOrder),
             _ => None,
         }
+    }
+
+    /// Whether the session holds too much to take what only adds to it.
+    fn is_full_for(&self, command: &Command) -> bool {
+        let adds = matches!(command, Command::MessagePost(_) | Command::MessageEdit(_) | Command::TurnAsk(_));
+        adds && self.pending.heads().iter().map(|head| head.0).sum::<u64>() >= self.shared.config.max_events
     }
 
     /// Decides what the session's own deadlines ask for. Derived from the state, so a failed append forgets nothing.
@@ -373,7 +385,7 @@ impl Room {
             redactions: batch.redactions.clone(),
             attached: batch.events.iter().flat_map(|e| attached(&e.event)).collect(),
             directory: batch.events.iter().any(changed).then(|| Box::new(self.pending.info())),
-            members: batch.events.iter().filter_map(|e| member(&e.event.body, &self.pending)).collect(),
+            members: batch.events.iter().flat_map(|e| members(&e.event.body, &self.pending)).collect(),
             wake_at: self.pending.wake_at(at),
             at,
             outbox: Vec::new(),
@@ -402,7 +414,7 @@ pub(crate) fn birth(
         expected_rev: Rev::ZERO,
         expected_rights: rights_epoch,
         birth: Some(roundtable_store::Birth { epoch: session.epoch().clone(), project: session.project() }),
-        members: events.iter().filter_map(|e| member(&e.event.body, session)).collect(),
+        members: events.iter().flat_map(|e| members(&e.event.body, session)).collect(),
         events: events.iter().map(Prepared::to_new).collect(),
         redactions: Vec::new(),
         attached: Vec::new(),
@@ -424,6 +436,12 @@ fn changes_directory(body: &EventBody) -> bool {
             | EventBody::SessionDetailsChanged(_)
             | EventBody::SessionSettingsChanged(_)
             | EventBody::SessionEnded(_)
+            | EventBody::SessionPaused(_)
+            | EventBody::SessionResumed(_)
+            | EventBody::SessionExpiryChanged(_)
+            | EventBody::SessionDetached(_)
+            | EventBody::SessionAttached(_)
+            | EventBody::SessionOwnerChanged(_)
             | EventBody::ParticipantJoined(_)
             | EventBody::ParticipantLeft(_)
             | EventBody::ParticipantRemoved(_)
@@ -437,15 +455,18 @@ fn attached(event: &Event) -> impl Iterator<Item = (AttachmentId, EventId)> {
     posted.iter().map(move |attachment| (attachment.id, id))
 }
 
-/// Returns whose membership this event has changed, and the role that person has now.
-fn member(body: &EventBody, after: &Session) -> Option<(UserId, Option<Role>)> {
-    let id = match body {
-        EventBody::ParticipantJoined(data) => data.participant.id,
-        EventBody::ParticipantLeft(data) => data.participant,
-        EventBody::ParticipantRemoved(data) => data.participant,
-        EventBody::ParticipantRoleChanged(data) => data.participant,
-        _ => return None,
+/// Returns whose membership this event has changed, and the role that each of them has now.
+fn members(body: &EventBody, after: &Session) -> impl Iterator<Item = (UserId, Option<Role>)> {
+    let ids = match body {
+        EventBody::ParticipantJoined(data) => [Some(data.participant.id), None],
+        EventBody::ParticipantLeft(data) => [Some(data.participant), None],
+        EventBody::ParticipantRemoved(data) => [Some(data.participant), None],
+        EventBody::ParticipantRoleChanged(data) => [Some(data.participant), None],
+        EventBody::SessionOwnerChanged(data) => [Some(data.from), Some(data.to)],
+        _ => [None, None],
     };
-    let p = after.participant(id).filter(|p| p.kind == ParticipantKind::User)?;
-    Some((p.user_id, (p.membership == Membership::Joined).then_some(p.role)))
+    let people = ids.into_iter().flatten().filter_map(|id| after.participant(id));
+    people
+        .filter(|p| p.kind == ParticipantKind::User)
+        .map(|p| (p.user_id, (p.membership == Membership::Joined).then_some(p.role)))
 }

@@ -7,13 +7,14 @@ use roundtable_core::Caller;
 use roundtable_protocol::frame::{Ack, EphemeralIn, You};
 use roundtable_protocol::model::Membership;
 use roundtable_protocol::{
-    Code, ConnectionId, Grant, LeaseId, ParticipantId, Permission, Problem, Role, Seq, Stream, StreamSet, UserId,
+    Code, ConnectionId, Grant, LeaseId, ParticipantId, Permission, Problem, Role, Seq, Stream, StreamSet, Timestamp,
+    UserId,
 };
 use tokio::time::Instant;
 
 use super::batch::Outcome;
 use super::settle::answer;
-use super::{Input, Look, Question, Queued, Reply, Room, Subscription, read_by};
+use super::{Figures, Input, Look, Question, Queued, Reply, Room, Subscription, read_by};
 use crate::fanout::Subscriber;
 use crate::joins::Join;
 use crate::lanes;
@@ -91,6 +92,7 @@ impl Room {
         if let Some(id) = id.filter(|_| request.present) {
             self.presence.connect(id, connection.id(), self.shared.now());
             self.tell_presence();
+            self.host_connects(id);
         }
         self.count_online();
         let Some(room) = self.to_self.upgrade() else { return Err(Problem::new(Code::ShuttingDown)) };
@@ -171,8 +173,21 @@ impl Room {
     }
 
     fn ask(&mut self, question: Question) {
-        let Self { committed, grants, presence, views, .. } = self;
-        question(&mut Look { session: committed, grants, presence, views });
+        let figures = self.figures();
+        let Self { committed, grants, presence, views, read, .. } = self;
+        question(&mut Look { session: committed, grants, presence, views, read, figures });
+    }
+
+    /// Says how busy the room is.
+    fn figures(&mut self) -> Figures {
+        Figures {
+            connections: self.fanout.subscribers_mut().len(),
+            commands_waiting: self.queue.len() + self.inbox.len(),
+            drivers: usize::from(self.live.is_some()),
+            waiting_bytes: self.fanout.subscribers_mut().iter().map(|s| s.outbox.waiting_bytes() as u64).sum(),
+            events_per_s: self.rate.per_second(Instant::now().into_std()),
+            broken: self.broken,
+        }
     }
 
     fn said(&mut self, lease: LeaseId, said: Said) {
@@ -214,6 +229,9 @@ impl Room {
         if self.head_due <= now {
             self.send_heads(now);
         }
+        if self.host_due.is_some_and(|due| due <= now) {
+            self.host_stays();
+        }
         if self.marks_due.is_some_and(|due| due <= now) {
             self.write_marks().await;
         }
@@ -239,14 +257,35 @@ impl Room {
         let frame = lanes::presence_frame(self.id, &changed);
         self.fanout.send(&frame, Stream::Main);
         self.count_online();
+        self.miss_host();
     }
 
     /// Looks whether something is due or owed; what is due is decided with the next batch.
     fn on_time(&mut self) {
         if self.broken.is_none() {
+            self.end_what_takes_too_long();
             self.due |= self.committed.next_deadline().is_some_and(|deadline| deadline <= self.shared.now());
             self.owe();
         }
+    }
+
+    /// Fails an answer that takes longer than one may.
+    fn end_what_takes_too_long(&mut self) {
+        let limit = self.shared.config.turn_limit;
+        let over = self.turn_over_at().is_some_and(|at| at <= self.shared.now());
+        let Some(live) = self.live.as_mut().filter(|_| over) else { return };
+        let detail = format!("The answer took longer than {} s. Ask for less at once.", limit.as_secs());
+        let failed = Said::Failed { code: "turn_timeout".to_owned(), detail, usage: Default::default() };
+        for command in live.end(failed, Instant::now()) {
+            self.own_command(Subject::Driver, command);
+        }
+    }
+
+    /// Returns when the running answer has taken as long as one may.
+    pub(crate) fn turn_over_at(&self) -> Option<Timestamp> {
+        let running =
+            self.committed.running_turn().filter(|_| self.live.as_ref().is_some_and(|live| !live.has_ended()))?;
+        running.since.checked_add(self.shared.config.turn_limit).ok()
     }
 
     pub(crate) async fn write_marks(&mut self) {

@@ -16,6 +16,7 @@ use super::{Input, ReadMarks, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
+use crate::metrics::Rate;
 use crate::rooms::{Online, Shared};
 use crate::views::Views;
 
@@ -119,6 +120,11 @@ impl Room {
             idle_since: None,
             snapshot_rev,
             snapshot_events: tail,
+            loaded_at: shared.now(),
+            host_seen: false,
+            host_due: None,
+            rate: Rate::default(),
+            archiving: false,
             leaving: None,
             deleting: Vec::new(),
             deleted: false,

@@ -32,6 +32,7 @@ impl Room {
             self.count_online();
         }
         self.follow_turn(bodies, now);
+        self.follow_host(bodies);
     }
 
     /// Text that the ending event covers goes out before it.
@@ -232,6 +233,9 @@ fn reason(bodies: &[EventBody], participant: Option<ParticipantId>) -> &'static 
             EventBody::ParticipantRemoved(data) if Some(data.participant) == participant => Some("removed"),
             EventBody::ParticipantLeft(data) if Some(data.participant) == participant => Some("left"),
             EventBody::ParticipantRoleChanged(data) if Some(data.participant) == participant => Some("role_changed"),
+            EventBody::SessionOwnerChanged(data) if [data.from, data.to].map(Some).contains(&participant) => {
+                Some("role_changed")
+            }
             EventBody::SessionSettingsChanged(_) => Some("settings_changed"),
             _ => None,
         })

@@ -68,6 +68,7 @@ impl Room {
         }
         debug_assert_eq!(self.committed.heads(), self.pending.heads(), "pending and committed fold the same events");
         self.snapshot_events += batch.events.len() as u64;
+        self.rate.add(batch.events.len() as u64, Instant::now().into_std());
         for (queued, outcome) in &batch.items {
             if let Outcome::Done(receipt) = outcome {
                 self.recent.put(queued.envelope.key, queued.fingerprint, *receipt);

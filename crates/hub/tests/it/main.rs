@@ -3,8 +3,11 @@
 mod commands;
 mod faults;
 mod faulty;
+mod host;
 mod joins;
 mod life;
+mod log;
+mod moves;
 mod replay;
 mod rights;
 mod support;

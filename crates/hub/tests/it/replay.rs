@@ -171,7 +171,9 @@ async fn the_timeline_says_when_a_seq_was_reached_and_what_stands_out() {
     assert_eq!(timeline.points.first().map(|point| point.seq), Some(Seq(1)));
     assert_eq!(timeline.points.last().map(|point| point.seq), Some(timeline.head));
     let kinds: Vec<_> = timeline.markers.iter().map(|marker| marker.kind.as_str()).collect();
-    assert_eq!(kinds, ["participant.joined", "participant.joined", "session.started"]);
+    assert_eq!(kinds[..3], ["participant.joined", "participant.joined", "session.started"]);
+    // One of each 500 events, made by the session itself; the last may be under way.
+    assert!(kinds.len() >= 7 && kinds[3..].iter().all(|kind| *kind == "checkpoint.created"), "{kinds:?}");
 }
 
 /// The recordings of `fixtures/views`: each line has an event and the state after it.

@@ -7,6 +7,10 @@ use crate::grant::Role;
 use crate::ids::{BranchId, Epoch, LinkId, MessageId, ParticipantId, ProjectId, Timestamp, TurnId, UserId};
 use crate::model::{Attachment, EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
 
+mod life;
+
+pub use life::*;
+
 /// Data of `session.created`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionCreated {
@@ -91,8 +95,11 @@ pub struct SessionSettingsChanged {
 pub struct SessionEnded {
     /// Completed, failed or terminated.
     pub state: SessionState,
-    /// Why, in a word: `ended`, `expired` ...
+    /// Why, in a word: `ended`, `expired`, `time_limit`, `idle_limit`; the cause's stable word when it failed.
     pub reason: String,
+    /// The cause in words, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// Data of `participant.joined`.

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
-use roundtable_hub::EventPage;
+use roundtable_hub::{History, HistoryQuery};
 use roundtable_protocol::view::Page;
-use roundtable_protocol::{Epoch, Event, Seq, SessionId, Stream};
+use roundtable_protocol::{BranchId, Code, Epoch, Event, EventBody, ParticipantId, Problem, Seq, SessionId, Stream};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,6 +31,12 @@ pub struct EventsQuery {
     after: Seq,
     /// How many; 1 to 1,000, 100 when absent. Large ones come fewer at once.
     limit: Option<usize>,
+    /// Only these kinds, with commas between.
+    kind: Option<String>,
+    /// Only what this participant did.
+    by: Option<ParticipantId>,
+    /// Only what happened on this branch.
+    branch: Option<BranchId>,
 }
 
 /// Which page.
@@ -56,9 +62,12 @@ pub struct EventsBody {
     head: Seq,
     /// The events.
     events: Vec<Event>,
+    /// The `after` of the next call; null at the stream's end. A filtered call looks at 10,000 events at most, so it may find
+    /// none and still have a `next`.
+    next: Option<Seq>,
 }
 
-/// Reads events of one stream after a seq.
+/// Reads events of one stream after a seq, all or only some kinds, somebody's, or a branch's.
 #[utoipa::path(get, path = "/api/v1/sessions/{session_id}/events", tag = "events",
     params(("session_id" = SessionId, Path), EventsQuery),
     responses((status = 200, description = "Events", body = EventsBody)))]
@@ -69,12 +78,21 @@ pub async fn events(
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
-    let page = app.manager.events(session, known.user.id, query.stream, query.after, limit).await?;
-    Ok(raw_json(StatusCode::OK, joined(&page)))
+    let kinds = query.kind.iter().flat_map(|all| all.split(',')).map(str::trim).filter(|kind| !kind.is_empty());
+    let kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    if let Some(unknown) = kinds.iter().find(|kind| !EventBody::KINDS.contains(&kind.as_str())) {
+        let detail = format!("there is no event kind {unknown}");
+        let problem = Problem::new(Code::InvalidField).with_detail(&detail);
+        return Err(problem.with_field("/kind", Code::InvalidField, detail).into());
+    }
+    let EventsQuery { stream, after, by, branch, .. } = query;
+    let asked = HistoryQuery { stream, after, limit, kinds, by, branch };
+    let found = app.manager.find_events(session, known.user.id, asked).await?;
+    Ok(raw_json(StatusCode::OK, joined(&found)))
 }
 
 /// Writes [`EventsBody`] around events that are JSON already.
-fn joined(page: &EventPage) -> Bytes {
+fn joined(History { page, next }: &History) -> Bytes {
     let size: usize = page.events.iter().map(|event| event.len() + 1).sum();
     let mut out = Vec::with_capacity(size + 100);
     // An epoch is letters and digits.
@@ -85,7 +103,8 @@ fn joined(page: &EventPage) -> Bytes {
         }
         out.extend_from_slice(event);
     }
-    out.extend_from_slice(b"]}");
+    let next = next.map_or_else(|| "null".to_owned(), |seq| seq.to_string());
+    out.extend_from_slice(format!(r#"],"next":{next}}}"#).as_bytes());
     out.into()
 }
 

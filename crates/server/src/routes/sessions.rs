@@ -4,8 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use roundtable_hub::{Founding, OnlinePerson, clock};
-use roundtable_protocol::command::{SessionChangeDetails, SessionEnd, SessionRename, SessionStart};
-use roundtable_protocol::model::{SessionInfo, SessionKind, Settings, SettingsPatch, Visibility};
+use roundtable_protocol::command::{
+    SessionChangeDetails, SessionChangeExpiry, SessionEnd, SessionRename, SessionStart,
+};
+use roundtable_protocol::model::{Pending, SessionInfo, SessionKind, Settings, SettingsPatch, Visibility};
 use roundtable_protocol::{Code, Command, DEFAULT_PROJECT, Epoch, Problem, Role, SessionId, Timestamp, UserId};
 use roundtable_store::{DirectoryEntry, PageToken};
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,15 @@ pub struct SessionPatch {
     visibility: Option<Visibility>,
     /// The settings that change.
     settings: Option<SettingsPatch>,
+    /// When it ends by itself; null: never.
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<Timestamp>>,
+}
+
+/// Tells a field that is there and null from one that is absent.
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::<Timestamp>::deserialize(d).map(Some)
 }
 
 /// Why a session ends.
@@ -104,6 +115,8 @@ pub struct SessionPatch {
 pub struct EndBody {
     /// Why, in a word.
     reason: Option<String>,
+    /// What becomes of questions that are not answered yet; a termination cancels them.
+    pending: Pending,
 }
 
 /// Makes a session; the caller owns it, and it is active unless `start` is false.
@@ -146,6 +159,8 @@ pub async fn create(
 pub struct SessionsQuery {
     /// Only those whose title contains this, whatever the case; at most 200 characters.
     search: Option<String>,
+    /// True: only those that work on with nobody leading them; all of them, whatever `limit` says.
+    detached: Option<bool>,
     /// How many items; 1 to 200, 50 when absent.
     limit: Option<usize>,
     /// The `next` of the answer before, with the same `search`.
@@ -190,13 +205,16 @@ impl SessionItem {
 pub async fn list(
     State(app): State<App>,
     Caller(known): Caller,
-    Query(SessionsQuery { search, limit, page }): Query<SessionsQuery>,
+    Query(SessionsQuery { search, detached, limit, page }): Query<SessionsQuery>,
 ) -> Result<axum::Json<List<SessionItem>>, ApiError> {
     let search = search.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if search.as_ref().is_some_and(|text| text.chars().count() > LONGEST_SEARCH) {
         let detail = "has at most 200 characters";
         let problem = Problem::new(Code::InvalidField).with_detail(format!("search {detail}"));
         return Err(problem.with_field("/search", Code::InvalidField, detail).into());
+    }
+    if detached == Some(true) {
+        return list_detached(&app, known.user.id, search).await;
     }
     let query = ListQuery { limit, page };
     let limit = query.limit();
@@ -207,6 +225,25 @@ pub async fn list(
         // Microseconds would be lost in milliseconds, and with them the place in the list.
         format!("{} {}", last.info.updated_at.as_nanosecond(), last.info.id)
     })))
+}
+
+/// Those that work on by themselves are few; they are looked for among all of one's own.
+async fn list_detached(
+    app: &App,
+    user: UserId,
+    search: Option<String>,
+) -> Result<axum::Json<List<SessionItem>>, ApiError> {
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let entries = app.store.sessions_of(user, search.clone(), after, 200).await?;
+        let whole = entries.len() < 200;
+        after = entries.last().map(|last| PageToken { updated_at: last.info.updated_at, id: last.info.id });
+        let detached = |entry: &DirectoryEntry| entry.info.is_active && entry.info.detached_at.is_some();
+        items.extend(entries.into_iter().filter(detached).map(|entry| SessionItem::new(app, entry)));
+        if whole {
+            return Ok(axum::Json(List { items, next: None }));
+        }
+    }
 }
 
 fn read_token(text: &str) -> Option<PageToken> {
@@ -242,6 +279,7 @@ pub async fn change(
     };
     let commands = [
         settings.map(Command::SessionChangeSettings),
+        body.expires_at.map(|expires_at| Command::SessionChangeExpiry(SessionChangeExpiry { expires_at })),
         (details != SessionChangeDetails::default()).then_some(Command::SessionChangeDetails(details)),
         body.title.map(|title| Command::SessionRename(SessionRename { title })),
     ];
@@ -291,7 +329,14 @@ pub async fn end(
     key: Key,
     JsonOrNothing(body): JsonOrNothing<EndBody>,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
-    finish(&app, session, known.user.id, key, SessionEnd { terminate: false, reason: body.reason }).await
+    finish(
+        &app,
+        session,
+        known.user.id,
+        key,
+        SessionEnd { terminate: false, reason: body.reason, pending: body.pending },
+    )
+    .await
 }
 
 /// Ends a session by force.
@@ -304,7 +349,14 @@ pub async fn terminate(
     key: Key,
     JsonOrNothing(body): JsonOrNothing<EndBody>,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
-    finish(&app, session, known.user.id, key, SessionEnd { terminate: true, reason: body.reason }).await
+    finish(
+        &app,
+        session,
+        known.user.id,
+        key,
+        SessionEnd { terminate: true, reason: body.reason, pending: Pending::Cancel },
+    )
+    .await
 }
 
 async fn finish(
@@ -318,7 +370,7 @@ async fn finish(
     read(app, session, user).await
 }
 
-async fn read(app: &App, session: SessionId, user: UserId) -> Result<axum::Json<SessionBody>, ApiError> {
+pub(super) async fn read(app: &App, session: SessionId, user: UserId) -> Result<axum::Json<SessionBody>, ApiError> {
     let standing = app.manager.standing(session, user).await.map_err(|problem: Problem| ApiError::from(problem))?;
     get(State(app.clone()), Here(std::sync::Arc::new(standing))).await
 }

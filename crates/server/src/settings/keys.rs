@@ -171,6 +171,21 @@ pub const KEYS: &[Key] = &[
         "New logins a second of one address. More: 429 `rate_limited`. 0: without limit.",
     ),
     key("limits.guests_burst", "50", "How many new logins may come at once."),
+    key(
+        "limits.session_events",
+        "1000000",
+        "How many events one session may hold. More messages and questions: 507 `session_storage_full`; leaving, erasing and ending stay possible.",
+    ),
+    key(
+        "limits.session_queue",
+        "4096",
+        "How many commands may wait before one session. More: 503 `overloaded`; other sessions do not notice.",
+    ),
+    key(
+        "limits.turn_timeout_ms",
+        "1800000",
+        "How long one answer may take. Longer: it fails as `turn_timeout`; what it has said stays.",
+    ),
 ];
 
 /// Returns the setting of that name.

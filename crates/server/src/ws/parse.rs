@@ -6,7 +6,8 @@
 use roundtable_protocol::command::{
     CheckpointCreate, CheckpointDelete, CheckpointRename, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost,
     MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
-    SessionChangeDetails, SessionEnd, SessionRename, SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
+    SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd, SessionPause, SessionRename, SessionResume,
+    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -80,6 +81,10 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "session.rename" => shaped::<SessionRename>(data).map(Command::SessionRename),
         "session.change_details" => shaped::<SessionChangeDetails>(data).map(Command::SessionChangeDetails),
         "session.change_settings" => shaped::<SettingsPatch>(data).map(Command::SessionChangeSettings),
+        "session.pause" => shaped::<SessionPause>(data).map(Command::SessionPause),
+        "session.resume" => shaped::<SessionResume>(data).map(Command::SessionResume),
+        "session.detach" => shaped::<SessionDetach>(data).map(Command::SessionDetach),
+        "session.change_expiry" => shaped::<SessionChangeExpiry>(data).map(Command::SessionChangeExpiry),
         "session.end" => shaped::<SessionEnd>(data).map(Command::SessionEnd),
         "participant.leave" => shaped::<ParticipantLeave>(data).map(Command::ParticipantLeave),
         "participant.remove" => shaped::<ParticipantRemove>(data).map(Command::ParticipantRemove),
@@ -142,7 +147,18 @@ mod tests {
         let sample = |name: &str| command(name, serde_json::json!({"x": 1})).expect_err(name).code;
         let known: Vec<&str> =
             Command::NAMES.iter().copied().filter(|name| sample(name) != Code::UnknownCommand).collect();
-        let internal = ["participant.join", "turn.start", "turn.progress", "turn.complete", "turn.fail", "turn.lose"];
+        let internal = [
+            "participant.join",
+            "turn.start",
+            "turn.progress",
+            "turn.complete",
+            "turn.fail",
+            "turn.lose",
+            "session.fail",
+            "session.attach",
+            "session.miss_host",
+            "session.archive",
+        ];
         let expected: Vec<&str> = Command::NAMES.iter().copied().filter(|name| !internal.contains(name)).collect();
         assert_eq!(known, expected);
         assert_eq!(sample("session.destroy"), Code::UnknownCommand);

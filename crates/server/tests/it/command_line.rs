@@ -69,7 +69,11 @@ async fn the_chain_of_a_session_is_verified() {
     let data = server.stop().await;
     let path = data.path().display().to_string();
     let output = run(data.path(), &["admin", "verify", &session, "--data", &path]);
-    assert_eq!(text(&output.stdout), "6 events checked, 1 of them erased\n", "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], "6 events checked, 1 of them erased", "{}", text(&output.stderr));
+    let hash = lines[1].strip_prefix("main 6 ").expect("where the chain of main stands");
+    assert!(lines.len() == 2 && hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{told}");
     let other = "01934b2e-5a00-7000-8000-000000000001";
     let output = run(data.path(), &["admin", "verify", other, "--data", &path]);
     assert_eq!(output.status.code(), Some(2));

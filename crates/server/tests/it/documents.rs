@@ -59,6 +59,31 @@ async fn the_document_and_the_pages_are_served() {
     assert!(!page.text.contains("//unpkg") && !page.text.contains("https://"), "nothing from elsewhere: {}", page.text);
 }
 
+/// docs/consistency.md names a test for each of its rules; each of them is there.
+#[test]
+fn the_page_about_consistency_names_tests_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut sources = String::new();
+    let mut folders = vec![root.join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).expect("a text"));
+            }
+        }
+    }
+    let page = std::fs::read_to_string(root.join("docs/consistency.md")).expect("the page");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let named: Vec<&str> =
+        rows.flat_map(|row| row.rsplit('|').nth(1).unwrap_or("").split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn the_document_knows_every_code_frame_command_and_event() {
     let document = serde_json::to_value(openapi::document()).expect("JSON");

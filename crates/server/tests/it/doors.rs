@@ -211,5 +211,9 @@ async fn deleting_oneself_is_leaving() {
     assert_eq!(last["kind"], "participant.left");
     let own = ana.get(&format!("/sessions/{session}/participants")).await.ok()["items"][0]["id"].clone();
     let path = format!("/sessions/{session}/participants/{}", own.as_str().expect("an id"));
+    ana.delete(&path).await.no_content();
+    let last = ana.events(&session, "main").await.pop().expect("an event");
+    assert_eq!(last["kind"], "session.detached", "nobody is there to follow: the owner stays the owner");
+    ana.post(&format!("/sessions/{session}/end"), json!({})).await.ok();
     ana.delete(&path).await.problem("owner_must_stay");
 }

@@ -92,7 +92,14 @@ async fn a_call_is_repeated_after_the_end_and_a_restart_and_gets_its_first_answe
         let call = ana.call(Method::PATCH, &path).header("idempotency-key", "name").json(&json!({"title": title}));
         Answer::of(call).await
     };
-    let end = async |ana: &Person| keyed(ana, &format!("{path}/end"), "end", json!({"reason": "done"})).await.ok();
+    let end = async |ana: &Person| {
+        let mut ended = keyed(ana, &format!("{path}/end"), "end", json!({"reason": "done"})).await.ok();
+        // The archive is written after the end; it counts as an event, and as one that came later.
+        for later in ["event_count", "updated_at"] {
+            ended.as_object_mut().expect("a session").remove(later);
+        }
+        ended
+    };
     let said = post(&ana, "once").await.created();
     let made = link(&ana).await;
     rename(&ana, "Renamed").await.ok();

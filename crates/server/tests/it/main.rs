@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod idempotency;
 mod kill;
+mod life;
 mod limits;
 mod logs;
 mod metrics;

@@ -4,7 +4,7 @@ import { assistantName } from '../../app/assistant';
 import { problemWords, t } from '../../app/i18n';
 import type { Notice } from '../../session/notices';
 import type { AnswerView, Checkpoint, Participant, Role, Settings } from '../../session/protocol';
-import { dayOf } from '../../ui/time';
+import { clockTime, dayOf } from '../../ui/time';
 
 /** Returns a text with a mark before each line, under whom it is from. */
 export function quoted(from: string, text: string): string {
@@ -115,9 +115,35 @@ export function noticeWords(notice: Notice, live: Names): string {
     case 'session.settings_changed': {
       return settingsWords(live, name, (data['before'] ?? {}) as Partial<Settings>, (data['settings'] ?? {}) as Partial<Settings>);
     }
+    case 'session.paused':
+      return t('chat.notice_paused', { name });
+    case 'session.resumed':
+      return t('chat.notice_resumed', { name });
+    case 'session.ending':
+      return t('chat.notice_ending', { name });
+    case 'session.expiry_changed': {
+      const at = data['expires_at'];
+      return typeof at === 'string' ? t('chat.notice_expiry', { name, time: clockTime(at) }) : t('chat.notice_no_expiry', { name });
+    }
+    case 'session.warned':
+      return warningWords(String(data['limit']), clockTime(String(data['strikes_at'])));
+    case 'session.detached':
+      return byRule || data['why'] === 'nobody_left' ? t('chat.notice_left_alone') : t('chat.notice_detached', { name });
+    case 'session.attached':
+      return t('chat.notice_attached', { name: nameOf(about) });
+    case 'session.work_done':
+      return t('chat.notice_work_done', { n: Number(data['turns']) });
+    case 'session.owner_changed':
+      return t('chat.notice_owner', { name: nameOf(String(data['to'])) });
     case 'session.ended':
+      if (data['state'] === 'failed') return t('chat.notice_failed');
       return byRule ? t('chat.notice_ended_by_rule') : t('chat.notice_ended', { name });
   }
+}
+
+/** Returns what will end the session, and when. */
+export function warningWords(limit: string, time: string): string {
+  return limit === 'idle' ? t('chat.notice_idle', { time }) : t('chat.notice_soon', { time });
 }
 
 function settingsWords(live: Names, name: string, before: Partial<Settings>, now: Partial<Settings>): string {

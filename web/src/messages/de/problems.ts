@@ -30,6 +30,8 @@ export default {
   not_recorded: 'Die Sitzung wird nicht aufgezeichnet, es gibt also nichts wiederzugeben. Die Leitung kann die Aufzeichnung einschalten.',
   session_not_active: 'Die Sitzung ist nicht aktiv: Es kann nichts darin geschrieben werden. Die Leitung kann sie beginnen oder fortsetzen; eine beendete bleibt beendet.',
   illegal_transition: 'Die Sitzung ist inzwischen in einem anderen Zustand. Sieh noch einmal hin und entscheide dann.',
+  session_storage_full: 'Diese Sitzung enthält so viel, wie sie darf. Beende sie und mach in einer neuen weiter.',
+  cannot_resume: 'Der Sitzung fehlt etwas: Wähle einen anderen Assistenten oder ein anderes Ende und setze sie dann fort.',
   no_such_message: 'Diese Nachricht gibt es nicht mehr.',
   not_your_message: 'Das darf nur, wer sie geschrieben hat. Frag dort oder die Moderation.',
   message_is_redacted: 'Der Text dieser Nachricht wurde gelöscht. Er kommt nicht wieder.',

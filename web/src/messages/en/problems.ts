@@ -34,6 +34,8 @@ export default {
   not_recorded: 'The session is not recorded, so there is nothing to play again. Its owner can switch recording on.',
   session_not_active: 'The session is not active: nothing can be written in it now. Its owner may start or resume it; an ended one stays ended.',
   illegal_transition: 'The session is in another state by now. Look at it again, then decide.',
+  session_storage_full: 'This session holds as much as it may. End it and go on in a new one.',
+  cannot_resume: 'Something that the session needs is not there: choose another assistant or another end, then let it go on.',
   no_such_message: 'That message is not there any more.',
   not_your_message: 'Only its author may do this. Ask them, or a moderator.',
   message_is_redacted: 'The text of this message has been deleted. It does not come back.',

@@ -30,6 +30,8 @@ export default {
   not_recorded: 'La session n’est pas enregistrée : il n’y a rien à relire. Le propriétaire peut activer l’enregistrement.',
   session_not_active: 'La session n’est pas active : on ne peut rien y écrire. Le propriétaire peut la lancer ou la reprendre ; une session terminée le reste.',
   illegal_transition: 'La session est maintenant dans un autre état. Regardez-la de nouveau, puis décidez.',
+  session_storage_full: 'Cette session contient tout ce qu’elle peut. Terminez-la et continuez dans une nouvelle.',
+  cannot_resume: 'Il manque quelque chose à la session : choisissez un autre assistant ou une autre fin, puis reprenez-la.',
   no_such_message: 'Ce message n’existe plus.',
   not_your_message: 'Seul son auteur peut le faire. Demandez-lui, ou à la modération.',
   message_is_redacted: 'Le texte de ce message a été supprimé. Il ne reviendra pas.',

@@ -89,7 +89,9 @@ fn names_are_cleaned_and_who_may_change_them_is_checked() {
             ben: forget k2
               ! no_such_checkpoint/checkpoint - there is no such checkpoint here
             ana: end
+              main checkpoint.created by ana: 
               main session.ended by ana: completed (ended)
+              main session.reported by ana
             dan: recall k1 too late
               ! session_not_active - the session is completed
             ana: checkpoint too late

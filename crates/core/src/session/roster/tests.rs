@@ -62,7 +62,7 @@ fn the_owner_stays_the_owner() {
             server: admit ben as owner
               ! invalid_field/role - no door makes an owner
             ana: leave
-              ! owner_must_stay - The owner cannot leave
+              main session.detached by ana: NobodyLeft
             ana: remove ana
               ! owner_must_stay - The owner cannot leave
             ana: role ana viewer
@@ -323,7 +323,9 @@ fn everybody_changes_their_own_name_and_colour_and_names_stay_unique() {
             ben: profile {"display_name": "cyd"}
               main participant.profile_changed by cyd: "cyd" in 3
             ana: end
+              main checkpoint.created by ana: 
               main session.ended by ana: completed (ended)
+              main session.reported by ana
             ben: profile {"colour": 1}
               ! session_not_active - the session is completed
         "#]],

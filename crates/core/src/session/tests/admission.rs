@@ -165,6 +165,14 @@ fn the_drivers_permission_covers_exactly_the_drivers_commands() {
         "complete",
         "fail x y",
         "lose",
+        "pause",
+        "resume",
+        "detach",
+        "expire 60",
+        "fault x y",
+        "attach ana",
+        "miss",
+        "archive",
     ];
     for line in lines {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -182,10 +190,11 @@ fn the_drivers_permission_covers_exactly_the_drivers_commands() {
         ParticipantChangeRole: participant.change_role
         ParticipantJoin: participant.join
         ParticipantRemove: participant.remove
-        SessionChange: session.start session.rename session.change_details session.change_settings
-        SessionEnd: session.end
+        SessionChange: session.start session.rename session.change_details session.change_settings session.detach session.change_expiry
+        SessionEnd: session.end session.fail
+        SessionPause: session.pause session.resume
         SidePost: message.post
-        TurnDrive: turn.start turn.progress turn.complete turn.fail turn.lose
+        TurnDrive: turn.start turn.progress turn.complete turn.fail turn.lose session.attach session.miss_host session.archive
         TurnPrompt: turn.ask turn.edit turn.withdraw
         TurnStop: turn.stop
     "#]]

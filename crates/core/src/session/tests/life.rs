@@ -130,7 +130,9 @@ fn the_end_ends_every_turn_first() {
             ana: end
               main turn.withdrawn by ana: t2
               main turn.stopped by ana: t1 length 3
+              main checkpoint.created by ana: 
               main session.ended by ana: completed (ended)
+              main session.reported by ana
             ana: say late
               ! session_not_active - the session is completed
             ana: end
@@ -142,7 +144,7 @@ fn the_end_ends_every_turn_first() {
             server: admit ben as viewer
               ! session_not_active - the session is completed
             server: look
-              completed, running none, queue [], owed []
+              completed, running none, queue [], owed [archive]
         "#]],
     );
 }
@@ -165,7 +167,9 @@ fn after_the_end_things_can_still_be_taken_away() {
             ben: note a password
               main message.posted by ben
             ana: terminate fire
+              main checkpoint.created by ana: 
               main session.ended by ana: terminated (fire)
+              main session.reported by ana
             ben: redact m1
               main message.redacted by ben
             ana: remove eve
@@ -179,7 +183,7 @@ fn after_the_end_things_can_still_be_taken_away() {
 #[test]
 fn a_session_ends_when_its_time_is_over() {
     let mut room = Room::founded(|f| f.expires_at = "2026-11-20T11:00:00Z".parse().ok());
-    assert_eq!(room.session.next_deadline(), "2026-11-20T11:00:00Z".parse().ok());
+    assert_eq!(room.session.next_deadline(), "2026-11-20T10:55:00Z".parse().ok(), "the warning");
     let told = room.run(
         "server: wait 3599
          ana: ask last
@@ -189,7 +193,7 @@ fn a_session_ends_when_its_time_is_over() {
     );
     expect![[r#"
         server: wait 3599
-          .
+          main session.warned by system: Expiry at 2026-11-20T11:00:00Z
         ana: ask last
           main message.posted by ana ask
           main turn.queued by ana: t1
@@ -197,7 +201,9 @@ fn a_session_ends_when_its_time_is_over() {
           main turn.started by Guide: t1
         server: wait 1
           main turn.stopped by system: t1 length 0
+          main checkpoint.created by system: 
           main session.ended by system: completed (expired)
+          main session.reported by system
         server: wait 60
           .
     "#]]
@@ -213,6 +219,7 @@ fn what_was_not_recorded_is_erased_a_day_after_the_end() {
          ana: side two
          server: wait 86400
          ana: end
+         server: archive
          server: wait 86399",
     );
     assert!(!told.contains("redacted"), "{told}");

@@ -513,7 +513,9 @@ fn paused_people_talk_and_queue_but_nothing_starts() {
           ! session_not_active - the session is paused
         ana: end
           main turn.withdrawn by ana: t1
+          main checkpoint.created by ana: 
           main session.ended by ana: completed (ended)
+          main session.reported by ana
     "#]]
     .assert_eq(&room.run("ana: note hi\nana: ask hi\nserver: look\nserver: claim t1\nana: end"));
 }
@@ -525,7 +527,7 @@ fn a_driver_that_was_told_by_the_state_knows_all_it_needs() {
     room.run("ana: ask one");
     let owed = room.session.owed();
     let queued = &room.session.queue()[0];
-    let crate::Owed::StartTurn { turn, message, requester, assistant, driver } = &owed[0];
+    let crate::Owed::StartTurn { turn, message, requester, assistant, driver } = &owed[0] else { panic!("a turn") };
     assert_eq!((*turn, *message, driver.as_str()), (queued.turn, room.message("m1"), "model"));
     assert_eq!((*requester, *assistant), (room.participant("ana"), room.participant("guide")));
 }
