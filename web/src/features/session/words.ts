@@ -70,6 +70,17 @@ export function stateWords(session: SessionView, life?: LifeView): string {
   }
 }
 
+/** How long before this page was opened somebody may have come back, for what was done meanwhile to be news. Unit: ms. */
+const NEWS_FOR = 60_000;
+
+/** Returns what was done while nobody led the session, for whoever opened the page at `loadedAt`; empty: nothing new. */
+export function awayWords(life: LifeView | undefined, loadedAt: number): string {
+  const { done, until } = life?.detached ?? {};
+  if (!done || (until && Date.parse(until) < loadedAt - NEWS_FOR)) return '';
+  const words = t('shell.away_done', { n: done.turns });
+  return done.unfinished > 0 ? `${words} ${t('shell.away_unfinished', { n: done.unfinished })}` : words;
+}
+
 /** Returns why the session is not here any more. */
 export function removedWords(reason: string): string {
   switch (reason) {

@@ -35,6 +35,8 @@ export default {
   state_paused_why: 'Angehalten: {reason}. Menschen können weiter reden; der Assistent antwortet nicht, und was gefragt wurde, wartet.',
   pause: 'Sitzung anhalten',
   resume: 'Fortsetzen',
+  away_done: { one: 'Während niemand hier war, wurde {n} Antwort fertig.', other: 'Während niemand hier war, wurden {n} Antworten fertig.' },
+  away_unfinished: { one: '{n} davon kam nicht zu Ende.', other: '{n} davon kamen nicht zu Ende.' },
   ending: 'Diese Sitzung endet, sobald jede Frage beantwortet ist. Neue nimmt sie nicht an.',
   not_recorded: 'Nicht aufgezeichnet',
   not_recorded_tip: 'Was hier gesagt wird, wird 24 Stunden nach dem Ende gelöscht',

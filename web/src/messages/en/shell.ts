@@ -36,6 +36,8 @@ export default {
   state_paused_why: 'Paused: {reason}. People may go on talking; the assistant answers nothing, and what was asked waits.',
   pause: 'Pause session',
   resume: 'Go on',
+  away_done: { one: 'While nobody was here, {n} answer was finished.', other: 'While nobody was here, {n} answers were finished.' },
+  away_unfinished: { one: '{n} of them did not come to its end.', other: '{n} of them did not come to their end.' },
   ending: 'This session ends as soon as every question is answered. It takes no new ones.',
   not_recorded: 'Not recorded',
   not_recorded_tip: 'What is said here is erased 24 hours after the end',

@@ -35,6 +35,8 @@ export default {
   state_paused_why: 'En pause : {reason}. On peut continuer à parler ; l’assistant ne répond pas, et les questions attendent.',
   pause: 'Mettre en pause',
   resume: 'Reprendre',
+  away_done: { one: 'Pendant que personne n’était là, {n} réponse s’est terminée.', other: 'Pendant que personne n’était là, {n} réponses se sont terminées.' },
+  away_unfinished: { one: '{n} d’entre elles n’est pas arrivée à son terme.', other: '{n} d’entre elles ne sont pas arrivées à leur terme.' },
   ending: 'Cette session se termine dès que chaque question aura sa réponse. Elle n’en prend plus de nouvelles.',
   not_recorded: 'Non enregistrée',
   not_recorded_tip: 'Ce qui est dit ici est effacé 24 heures après la fin',
