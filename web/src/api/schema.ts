@@ -597,7 +597,7 @@ export interface paths {
         put?: never;
         /**
          * Goes on after a pause, or after a failure whose cause is gone. What the session needs is checked first: its assistant
-         *     must be there and its time must not be over (`cannot_resume`).
+         *     must be there and answer, and its time must not be over (`cannot_resume`).
          */
         post: operations["post_sessions_session_id_resume"];
         delete?: never;

@@ -34,6 +34,21 @@ async fn a_session_is_paused_resumed_detached_and_ended_and_illegal_moves_are_40
 }
 
 #[tokio::test]
+async fn a_session_is_not_resumed_while_its_assistant_cannot_be_reached() {
+    // Bound and given back: nobody listens there now.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    drop(listener);
+    let server = TestServer::start_with(&[("model.url", &url), ("model.name", "m")]).await;
+    let (ana, session) = server.session().await;
+    let at = |what: &str| format!("/sessions/{session}/{what}");
+    ana.post(&at("pause"), json!({})).await.ok();
+    ana.post(&at("resume"), json!({})).await.problem("cannot_resume");
+    ana.patch(&format!("/sessions/{session}"), json!({"settings": {"assistant": "guide"}})).await.ok();
+    assert_eq!(ana.post(&at("resume"), json!({})).await.ok()["state"], "active");
+}
+
+#[tokio::test]
 async fn only_those_who_may_move_a_session() {
     let server = TestServer::start().await;
     let (ana, session) = server.session().await;
