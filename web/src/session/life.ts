@@ -42,7 +42,8 @@ function after(life: LifeView, event: SessionEvent): LifeView {
     case 'session.settings_changed':
       return without(life, (w) => w.limit !== 'expiry');
     case 'message.posted':
-      return without(life, (w) => w.limit === 'idle');
+      // Only what every reader has: the view of one with more streams must not differ.
+      return event.stream === 'main' ? without(life, (w) => w.limit === 'idle') : life;
     case 'session.detached':
       return { ...life, detached: { since: at, why: event.data.why, until: null, by: null, done: null } };
     case 'session.attached':

@@ -268,6 +268,7 @@ impl SessionSync {
                 self.view.participants = std::mem::take(&mut head.participants);
                 self.view.turns = std::mem::take(&mut head.turns);
                 self.view.branching = std::mem::take(&mut head.branching);
+                self.view.life = std::mem::take(&mut head.life);
             }
             effect = Effect::Changed;
         }
@@ -385,6 +386,7 @@ impl SessionSync {
             self.view.participants.clear();
             self.view.turns.clear();
             self.view.branching = Default::default();
+            self.view.life = Default::default();
         }
     }
 }

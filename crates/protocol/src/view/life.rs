@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::{Actor, Event, EventBody};
-use crate::ids::{ParticipantId, Timestamp};
+use crate::ids::{ParticipantId, Stream, Timestamp};
 use crate::model::{DetachReason, Limit};
 use crate::report::Report;
 
@@ -101,7 +101,9 @@ impl LifeView {
             }
             EventBody::SessionExpiryChanged(_) => self.warnings.retain(|w| w.limit != Limit::Expiry),
             EventBody::SessionSettingsChanged(_) => self.warnings.retain(|w| w.limit == Limit::Expiry),
-            EventBody::MessagePosted(_) => self.warnings.retain(|w| w.limit != Limit::Idle),
+            EventBody::MessagePosted(_) if event.stream == Stream::Main => {
+                self.warnings.retain(|w| w.limit != Limit::Idle)
+            }
             EventBody::SessionDetached(data) => {
                 self.detached = Some(DetachedView { since: at, why: data.why, until: None, by: None, done: None });
             }

@@ -5,6 +5,7 @@
 use roundtable_core::Owed;
 use roundtable_protocol::Problem;
 use roundtable_protocol::command::{Command, TurnComplete, TurnFail, TurnProgress, TurnStart};
+use roundtable_protocol::event::SessionArchived;
 use roundtable_protocol::frame::{Delta, ServerFrame};
 use roundtable_protocol::ids::{LeaseId, Seq, Stream, TurnId};
 use roundtable_protocol::model::{EndReason, Usage};
@@ -29,17 +30,31 @@ pub(super) struct Driver {
 }
 
 impl Server {
-    /// Claims the turn that is owed, once.
+    /// Claims the turn that is owed, or records the archive that is, once.
     pub(super) fn start_owed(&mut self) {
         if self.driver.is_some() {
             return;
         }
-        let Some(Owed::StartTurn { turn, driver, .. }) = self.committed.owed().into_iter().next() else { return };
+        let (turn, driver) = match self.committed.owed().into_iter().next() {
+            Some(Owed::StartTurn { turn, driver, .. }) => (turn, driver),
+            Some(Owed::Archive) => return self.archive(),
+            None => return,
+        };
         let lease = LeaseId(self.rng.uuid());
         let steps_left = self.rng.between(1, 9);
         self.driver =
             Some(Driver { turn, lease, steps_left, recorded: 0, ahead: String::new(), waits: true, started: false });
         self.by_driver(Command::TurnStart(TurnStart { turn, lease, driver, label: "Scripted".to_owned() }));
+    }
+
+    /// Records that the log of the ended session is whole, unless that is under way.
+    fn archive(&mut self) {
+        let is_archive = |item: &Item| {
+            item.envelope.as_ref().is_some_and(|envelope| matches!(envelope.command, Command::SessionArchive(_)))
+        };
+        if self.in_flight.is_none() && !self.inbox.iter().any(is_archive) {
+            self.by_driver(Command::SessionArchive(SessionArchived { heads: Vec::new() }));
+        }
     }
 
     fn by_driver(&mut self, command: Command) {

@@ -134,5 +134,8 @@ fn difference(one: &View, other: &View) -> String {
     if one.branching != other.branching {
         return format!("branching: {:?} is not {:?}", one.branching, other.branching);
     }
+    if one.life != other.life {
+        return format!("life: {:?} is not {:?}", one.life, other.life);
+    }
     format!("session {:?} is not {:?}, or a stream is missing", one.session, other.session)
 }
