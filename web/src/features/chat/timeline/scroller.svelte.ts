@@ -50,6 +50,8 @@ export class Scroller {
   /** Until when what scrolls up is the reader's doing. Unit: milliseconds of `performance.now()`. */
   #upUntil = 0;
   #touchedAt: number | null = null;
+  /** New rows are to be measured as soon as they are all there. */
+  #isDue = false;
 
   get range(): Range {
     return this.#range;
@@ -98,6 +100,7 @@ export class Scroller {
   row(element: HTMLElement, n: () => number): () => void {
     this.#rows.set(element, n);
     this.#sizes?.observe(element);
+    this.#settleSoon();
     return () => {
       this.#rows.delete(element);
       this.#sizes?.unobserve(element);
@@ -121,6 +124,19 @@ export class Scroller {
       return [n(), element.getBoundingClientRect().height];
     });
     this.#measure(sizes, fresh);
+  }
+
+  /**
+   * Settles once the rows that are being made are all there. Whether they are when `settle` is called depends on the order in
+   * which a component's effects run; what observes sizes comes later, and until then everything below new rows stands elsewhere.
+   */
+  #settleSoon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      this.settle();
+    });
   }
 
   toEnd(): void {
