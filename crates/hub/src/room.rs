@@ -86,7 +86,8 @@ pub(crate) struct Look<'a> {
     pub(crate) presence: &'a Presence,
     pub(crate) views: &'a Arc<Views>,
     pub(crate) read: &'a ReadMarks,
-    pub(crate) figures: Figures,
+    /// Says how busy the room is.
+    pub(crate) figures: &'a mut dyn FnMut() -> Figures,
 }
 
 /// What a room says of itself.

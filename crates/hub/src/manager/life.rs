@@ -196,8 +196,8 @@ impl SessionManager {
 }
 
 impl Health {
-    fn of(look: &Look<'_>, now: Timestamp) -> Self {
-        let (session, figures) = (look.session, look.figures);
+    fn of(look: &mut Look<'_>, now: Timestamp) -> Self {
+        let (session, figures) = (look.session, (look.figures)());
         let ms = |from: Timestamp, to: Timestamp| u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0);
         let turn = session.running_turn().map(|t| TurnHealth {
             id: t.turn,

@@ -173,21 +173,20 @@ impl Room {
     }
 
     fn ask(&mut self, question: Question) {
-        let figures = self.figures();
-        let Self { committed, grants, presence, views, read, .. } = self;
+        let Self { committed, grants, presence, views, read, fanout, queue, inbox, live, rate, broken, .. } = self;
+        // Made only for who asks how busy the room is: it looks at every subscriber.
+        let figures = &mut || {
+            let subscribers = fanout.subscribers_mut();
+            Figures {
+                connections: subscribers.len(),
+                commands_waiting: queue.len() + inbox.len(),
+                drivers: usize::from(live.is_some()),
+                waiting_bytes: subscribers.iter().map(|s| s.outbox.waiting_bytes() as u64).sum(),
+                events_per_s: rate.per_second(Instant::now().into_std()),
+                broken: *broken,
+            }
+        };
         question(&mut Look { session: committed, grants, presence, views, read, figures });
-    }
-
-    /// Says how busy the room is.
-    fn figures(&mut self) -> Figures {
-        Figures {
-            connections: self.fanout.subscribers_mut().len(),
-            commands_waiting: self.queue.len() + self.inbox.len(),
-            drivers: usize::from(self.live.is_some()),
-            waiting_bytes: self.fanout.subscribers_mut().iter().map(|s| s.outbox.waiting_bytes() as u64).sum(),
-            events_per_s: self.rate.per_second(Instant::now().into_std()),
-            broken: self.broken,
-        }
     }
 
     fn said(&mut self, lease: LeaseId, said: Said) {
