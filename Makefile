@@ -21,7 +21,7 @@ help:
 	@echo 'make test   check format, lints, tidy; run Rust, page and browser tests'
 	@echo 'make bench  measure the promises beside socket.io and Bun'
 	@echo 'make dev    debug server and page that reloads while you edit'
-	@echo 'make soak   long runs: simulation seeds, laws, rubbish, kills, bad days'
+	@echo 'make soak   long runs: simulation seeds, laws, context, rubbish, kills, bad days'
 	@echo 'make clean  remove what was built (not the data)'
 	@echo 'Settings: make run LISTEN=127.0.0.1:9000 DATA=/path/to/data'
 
@@ -86,6 +86,7 @@ soak: page
 	$(STEP) 'release builds' cargo build --release --locked --package roundtable-server --package xtask
 	$(STEP) 'simulation' $(TARGET)/release/xtask sim --seeds $(SOAK_SEEDS)
 	$(STEP) 'laws' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it laws
+	$(STEP) 'context oracle' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it context
 	$(STEP) 'rubbish' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-server --test it rubbish
 	$(STEP) 'kill' $(TARGET)/release/xtask kill --rounds $(SOAK_ROUNDS)
 	$(STEP) 'bad days' $(TARGET)/release/xtask kill --bad-days

@@ -3,7 +3,7 @@
 use roundtable_protocol::grant::{Permission, Permissions, Role};
 
 /// Permission, then whether viewer, collaborator, moderator and owner have it.
-const TABLE: [(Permission, [bool; 4]); 20] = {
+const TABLE: [(Permission, [bool; 4]); 22] = {
     use Permission as P;
     const NO: bool = false;
     const YES: bool = true;
@@ -29,6 +29,8 @@ const TABLE: [(Permission, [bool; 4]); 20] = {
         // One answer is streamed to all, so all who may prompt may stop it: docs/decisions/0005.
         (P::TurnStop, [NO, YES, YES, YES]),
         (P::SessionPause, [NO, NO, YES, YES]),
+        (P::ContextWrite, [NO, YES, YES, YES]),
+        (P::ContextOverride, [NO, NO, YES, YES]),
     ]
 };
 

@@ -49,6 +49,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// Earlier events whose text is to be erased with this commit.
     pub redactions: Vec<(Stream, Seq)>,
+    /// What the caller is told when nothing of what was asked happens; the events then only record that.
+    pub refused: Option<Box<Problem>>,
 }
 
 /// What a session is made of at its beginning.

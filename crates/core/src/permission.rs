@@ -12,7 +12,8 @@ use roundtable_protocol::ids::Stream;
 /// `stream` is the stream that a message goes to or is in; other commands ignore it. Some commands allow more to those
 /// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
 /// withdrawing other people's waiting turns ([`Permission::TurnManage`]), renaming and deleting other people's
-/// checkpoints ([`Permission::BranchManage`]).
+/// checkpoints ([`Permission::BranchManage`]), writing the context by a looser strategy than the settings say
+/// ([`Permission::ContextOverride`]).
 pub fn permission(command: &Command, stream: Stream) -> Permission {
     match command {
         Command::SessionStart(_)
@@ -37,6 +38,7 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         }
         Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) => Permission::TurnPrompt,
         Command::TurnStop(_) => Permission::TurnStop,
+        Command::ContextPatch(_) | Command::ContextRevert(_) | Command::ContextResolve(_) => Permission::ContextWrite,
         Command::TurnStart(_)
         | Command::TurnProgress(_)
         | Command::TurnComplete(_)

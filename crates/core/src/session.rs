@@ -11,6 +11,7 @@
 //! | `roster` | members, roles, names, the cap |
 //! | `messages` | the index without bodies: who, where, which events bear text |
 //! | `turns` | the queue, the running turn and its lease |
+//! | `document` | the shared context: the document, who wrote what, conflicts |
 //! | `owed` | what the state says must be done, and when to look again |
 //! | `snapshot` | the private state snapshot |
 //! | `draft` | numbering and naming events while a decision is made |
@@ -29,6 +30,7 @@ use crate::context::{Caller, Context, Decision, Founding, Rejection};
 use crate::permission::permission;
 
 mod checkpoints;
+mod document;
 mod draft;
 mod lifecycle;
 mod messages;
@@ -46,6 +48,7 @@ pub use owed::watched;
 pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
 
 use checkpoints::Checkpoints;
+use document::Document;
 use draft::By;
 use lifecycle::{Lifecycle, host, limits, moves, report};
 use messages::Messages;
@@ -85,6 +88,7 @@ pub struct Session {
     messages: Messages,
     turns: Turns,
     checkpoints: Checkpoints,
+    document: Document,
 }
 
 impl Session {
@@ -100,6 +104,7 @@ impl Session {
             messages: Messages::default(),
             turns: Turns::default(),
             checkpoints: Checkpoints::default(),
+            document: Document::default(),
         }
     }
 
@@ -156,6 +161,9 @@ impl Session {
             Command::TurnComplete(data) => turns::decide_complete(&by, data),
             Command::TurnFail(data) => turns::decide_fail(&by, data),
             Command::TurnLose(data) => turns::decide_lose(&by, data),
+            Command::ContextPatch(data) => document::decide_patch(&by, data),
+            Command::ContextRevert(data) => document::decide_revert(&by, data),
+            Command::ContextResolve(data) => document::decide_resolve(&by, data),
         }
     }
 
@@ -238,6 +246,10 @@ impl Session {
             EventBody::TurnStopped(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
             EventBody::TurnFailed(data) => self.apply_turn_ended(event, data.turn, data.message),
             EventBody::TurnLost(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
+            EventBody::ContextPatched(data) => self.document.apply_patched(event, data),
+            EventBody::ContextRefused(_) => {}
+            EventBody::ContextConflicted(data) => self.document.apply_conflicted(event, data),
+            EventBody::ContextResolved(data) => self.document.apply_resolved(data),
         }
     }
 

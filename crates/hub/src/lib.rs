@@ -20,11 +20,13 @@
 //! | [`replay`] | the state at any place of the log, and what followed at its pace |
 //! | `views` | view snapshots and pages, made off the room's task |
 //! | [`turns`] | the live text of a running turn, and what is handed to drivers |
+//! | [`context`] | the shared context: read, write, what came of it |
 //! | [`uploads`] | uploaded files: who may, who reads, what assistants are told |
 //! | [`clock`] | the time, in one place |
 
 pub mod clock;
 pub mod config;
+pub mod context;
 mod fanout;
 pub mod frame;
 mod grants;
@@ -42,6 +44,7 @@ pub mod uploads;
 mod views;
 
 pub use config::HubConfig;
+pub use context::{ContextValue, ContextWritten};
 pub use frame::Frame;
 pub use manager::{
     Acknowledged, Created, EventPage, Health, History, HistoryQuery, Known, SessionManager, Standing, Stats,

@@ -15,9 +15,11 @@ use utoipa::ToSchema;
 use crate::ids::{BranchId, EventId, MessageId, ParticipantId, Seq, Stream, Timestamp};
 
 mod branching;
+mod context;
 mod data;
 
 pub use branching::*;
+pub use context::*;
 pub use data::*;
 
 /// One recorded event, as everybody in its audience sees it.
@@ -255,6 +257,14 @@ kinds! {
     SessionReported = "session.reported",
     /// Its log is whole up to its end.
     SessionArchived = "session.archived",
+    /// The shared context was written.
+    ContextPatched = "context.patched",
+    /// A write of the shared context conflicted.
+    ContextRefused = "context.refused",
+    /// A conflict in the shared context waits for people.
+    ContextConflicted = "context.conflicted",
+    /// Somebody has chosen.
+    ContextResolved = "context.resolved",
 }
 
 /// Why a stored event could not be read.

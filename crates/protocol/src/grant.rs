@@ -89,11 +89,15 @@ pub enum Permission {
     BranchManage = 18,
     /// Pause and resume.
     SessionPause = 19,
+    /// Write the shared context, take writes back, choose in open conflicts.
+    ContextWrite = 20,
+    /// Write the shared context by a looser strategy than the session's settings say for the path.
+    ContextOverride = 21,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -114,6 +118,8 @@ impl Permission {
         Self::BranchWrite,
         Self::BranchManage,
         Self::SessionPause,
+        Self::ContextWrite,
+        Self::ContextOverride,
     ];
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`ids`] | newtypes over UUIDv7, sequence numbers, streams |
 //! | [`branching`] | the nouns of checkpoints and branches |
+//! | [`mod@context`] | how the shared context is written: operations, changes, conflicts |
 //! | [`command`] | what can be asked of a session |
 //! | [`event`] | what happened and was recorded |
 //! | [`model`] | the nouns inside events and views: participant, settings, turn ... |
@@ -20,6 +21,7 @@
 
 pub mod branching;
 pub mod command;
+pub mod context;
 pub mod event;
 pub mod frame;
 pub mod grant;

@@ -3,9 +3,12 @@
 //! Owns: their shapes. Must not know: when they change. Invariant: fields are only ever added, and a new field
 //! has a default, so that old rows still read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::context::Strategy;
 use crate::grant::Role;
 use crate::ids::{
     AttachmentId, BranchId, LeaseId, MessageId, ParticipantId, ProjectId, SessionId, Timestamp, TurnId, UserId,
@@ -168,6 +171,10 @@ pub struct Settings {
     /// How long nothing may happen in the active session before it ends; null: no limit. Unit: seconds; 1 to
     /// 31,536,000.
     pub idle_limit_s: Option<u32>,
+    /// What becomes of writes of the shared context that conflict, by the longest prefix of their path.
+    pub context_strategies: BTreeMap<String, Strategy>,
+    /// Whether every write of the shared context must say which version it rests on.
+    pub context_base_required: bool,
 }
 
 impl Default for Settings {
@@ -182,6 +189,8 @@ impl Default for Settings {
             side_for_viewers: true,
             time_limit_s: None,
             idle_limit_s: None,
+            context_strategies: BTreeMap::new(),
+            context_base_required: false,
         }
     }
 }
@@ -221,6 +230,12 @@ pub struct SettingsPatch {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = Option<u32>)]
     pub idle_limit_s: Option<Option<u32>>,
+    /// See [`Settings::context_strategies`]; all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_strategies: Option<BTreeMap<String, Strategy>>,
+    /// See [`Settings::context_base_required`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_base_required: Option<bool>,
 }
 
 impl SettingsPatch {
@@ -237,6 +252,8 @@ impl SettingsPatch {
             side_for_viewers: self.side_for_viewers.unwrap_or(old.side_for_viewers),
             time_limit_s: self.time_limit_s.unwrap_or(old.time_limit_s),
             idle_limit_s: self.idle_limit_s.unwrap_or(old.idle_limit_s),
+            context_strategies: self.context_strategies.clone().unwrap_or(old.context_strategies),
+            context_base_required: self.context_base_required.unwrap_or(old.context_base_required),
         }
     }
 }

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::context::ContextReport;
+
 // `tt` and not `literal`: utoipa does not see through the group that a `literal` arrives in.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:tt, $status:literal, $retry:literal, $title:literal, $fix:literal;)*) => {
@@ -110,6 +112,20 @@ codes! {
     NoSuchCheckpoint = "no_such_checkpoint", 404, false, "There is no such checkpoint", "Caller: read the list of checkpoints; unnamed automatic ones are kept while they are among the last 100.";
     NotYourCheckpoint = "not_your_checkpoint", 403, false, "Only who made it, or a moderator, may do this", "Caller: ask them.";
     TooManyCheckpoints = "too_many_checkpoints", 409, false, "The session has 200 named checkpoints", "Caller: delete some; what they name stays.";
+    ContextConflict = "context_conflict", 409, false, "Somebody else has written there since", "Caller: look at conflicts, then send suggestion, or your own choice, with base: version.";
+    ContextMoved = "context_moved", 412, false, "The context is at another version", "Caller: read it again.";
+    BaseTooOld = "base_too_old", 409, false, "That version of the context is too old to compare with", "Caller: read the context again; the last 10,000 writes are kept for comparing.";
+    BaseRequired = "base_required", 422, false, "This write must say which version it rests on", "Caller: send base, the version that you have read.";
+    PathNotFound = "path_not_found", 404, false, "There is nothing at that path of the context", "Caller: read the context again, or add the parents first.";
+    TypeClash = "type_clash", 422, false, "The value at that path is of another type", "Caller: choose another operation, or replace the value.";
+    ContextTestFailed = "context_test_failed", 409, false, "The value that the patch tests for is not there", "Caller: read the context again.";
+    ContextTooLarge = "context_too_large", 413, false, "The context would be larger than 1 MiB", "Caller: take something out, or keep it as an attachment.";
+    ContextTooDeep = "context_too_deep", 422, false, "The context would be deeper than 32 levels", "Caller: write it flatter.";
+    ContextTooManyPaths = "context_too_many_paths", 413, false, "The context would have more than 10,000 values", "Caller: take something out.";
+    ContextValueTooLarge = "context_value_too_large", 413, false, "One value is larger than 64 KiB", "Caller: split it, or keep it as an attachment.";
+    PatchTooLong = "patch_too_long", 413, false, "The patch has more than 100 operations", "Caller: split it.";
+    NoSuchConflict = "no_such_conflict", 404, false, "There is no such open conflict", "Caller: somebody may have chosen already; read the list.";
+    TooManyConflicts = "too_many_conflicts", 409, false, "100 conflicts wait for people", "Collaborator: choose in some of them.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";
@@ -155,6 +171,9 @@ pub struct Problem {
     /// Which fields are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What a write of the shared context conflicts with; only with `context_conflict`.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Box<ContextReport>>,
 }
 
 /// One wrong field.
@@ -182,6 +201,7 @@ impl Problem {
             retryable: code.retryable(),
             retry_after_ms: None,
             errors: Vec::new(),
+            context: None,
         }
     }
 

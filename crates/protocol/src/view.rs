@@ -26,9 +26,11 @@ use crate::model::{
 };
 
 mod branches;
+mod context;
 mod life;
 
 pub use branches::BranchingView;
+pub use context::ContextView;
 
 /// A session as one reader sees it, folded from the streams that the reader may read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -48,6 +50,9 @@ pub struct View {
     /// Where it is in its life, when there is more to say than its state.
     #[serde(default, skip_serializing_if = "LifeView::is_quiet")]
     pub life: LifeView,
+    /// Where the shared context stands; absent before its first write.
+    #[serde(default, skip_serializing_if = "ContextView::is_untouched")]
+    pub context: ContextView,
 }
 
 /// The session itself.
@@ -296,6 +301,10 @@ impl View {
             EventBody::TurnLost(data) => {
                 self.ended(event.stream, data.turn, Some(data.message), data.length, |a| a.state = AnswerState::Lost);
             }
+            EventBody::ContextPatched(data) => self.context.patched(event, data),
+            EventBody::ContextRefused(_) => {}
+            EventBody::ContextConflicted(_) => self.context.conflicted(event),
+            EventBody::ContextResolved(data) => self.context.resolved(data),
         }
     }
 
@@ -338,6 +347,7 @@ impl View {
             branching: self.branching.clone(),
             streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
             life: self.life.clone(),
+            context: self.context.clone(),
         }
     }
 

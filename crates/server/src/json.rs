@@ -37,6 +37,10 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct JsonOrNothing<T>(pub T);
 
+/// A JSON body of whatever content type; the handler says which it takes.
+#[derive(Clone, Debug)]
+pub struct AnyJson(pub serde_json::Value);
+
 /// What stands behind the question mark.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
@@ -63,6 +67,15 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonOrNothing<T> {
         }
         let bytes = body(request, app).await?;
         Ok(Self(parse(if bytes.is_empty() { b"{}" } else { &bytes })?))
+    }
+}
+
+impl FromRequest<App> for AnyJson {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let bytes = whole(request, app).await?;
+        Ok(Self(parse(&bytes)?))
     }
 }
 
@@ -97,6 +110,11 @@ async fn body(request: Request, app: &App) -> Result<Bytes, ApiError> {
     if !is_json(request.headers()) {
         return Err(Code::UnsupportedMediaType.into());
     }
+    whole(request, app).await
+}
+
+/// Reads a whole body within the limits of size and time.
+async fn whole(request: Request, app: &App) -> Result<Bytes, ApiError> {
     let most = app.settings.limits.body_bytes;
     let body = request.into_body();
     let announced = body.size_hint().lower();

@@ -8,6 +8,7 @@ pub mod assistants;
 pub mod attachments;
 pub mod checkpoints;
 pub mod codes;
+pub mod context;
 pub mod events;
 pub mod guests;
 pub mod join;
@@ -79,6 +80,11 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(attachments::get))
         .routes(routes!(checkpoints::create, checkpoints::list))
         .routes(routes!(checkpoints::get, checkpoints::rename, checkpoints::delete))
+        .routes(routes!(context::get, context::patch))
+        .routes(routes!(context::revert))
+        .routes(routes!(context::history))
+        .routes(routes!(context::conflicts))
+        .routes(routes!(context::resolve))
         .routes(routes!(codes::create, codes::remove))
         .routes(routes!(links::create, links::list))
         .routes(routes!(links::revoke))

@@ -29,7 +29,15 @@ fn permissions(role: Role) -> Permissions {
         from(Role::Viewer, &[P::SessionView, P::ParticipantBe]),
         from(
             Role::Collaborator,
-            &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite],
+            &[
+                P::MessagePost,
+                P::SidePost,
+                P::TurnPrompt,
+                P::TurnStop,
+                P::DecisionRecord,
+                P::BranchWrite,
+                P::ContextWrite,
+            ],
         ),
         from(
             Role::Moderator,
@@ -41,6 +49,7 @@ fn permissions(role: Role) -> Permissions {
                 P::LinkManage,
                 P::BranchManage,
                 P::SessionPause,
+                P::ContextOverride,
             ],
         ),
         from(Role::Owner, &[P::SessionChange, P::SessionEnd, P::SessionDelete]),

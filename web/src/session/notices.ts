@@ -25,7 +25,9 @@ export type NoticeKind =
   | 'participant.removed'
   | 'participant.role_changed'
   | 'participant.profile_changed'
-  | 'checkpoint.created';
+  | 'checkpoint.created'
+  | 'context.conflicted'
+  | 'context.resolved';
 
 export interface Notice {
   seq: number;
@@ -55,6 +57,8 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'participant.role_changed',
   'participant.profile_changed',
   'checkpoint.created',
+  'context.conflicted',
+  'context.resolved',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

@@ -44,7 +44,59 @@ export type Permission =
   | 'turn_stop'
   | 'branch_write'
   | 'branch_manage'
-  | 'session_pause';
+  | 'session_pause'
+  | 'context_write'
+  | 'context_override';
+
+// The shared context (crates/protocol/src/context.rs)
+
+export type ContextStrategy =
+  | 'reject'
+  | 'manual'
+  | 'first_writer_wins'
+  | 'merge'
+  | 'role_priority'
+  | 'last_writer_wins';
+
+export interface ContextOp {
+  op:
+    | 'add'
+    | 'remove'
+    | 'replace'
+    | 'move'
+    | 'copy'
+    | 'test'
+    | 'inc'
+    | 'union'
+    | 'remove_values'
+    | 'append'
+    | 'text';
+  path: string;
+  from?: string | null;
+  value?: unknown;
+  was?: string | null;
+}
+
+export interface ContextChange {
+  op: 'add' | 'replace' | 'remove';
+  path: string;
+  value?: unknown;
+  was?: unknown;
+  how?: 'inc' | 'union' | 'append' | null;
+}
+
+export interface ContextConflict {
+  path: string;
+  op_index: number;
+  base_version?: number | null;
+  yours?: unknown;
+  current?: unknown;
+  current_version: number;
+  by: Actor;
+  at: Timestamp;
+  event: Id;
+  reason: 'written' | 'written_above' | 'written_below' | 'array_moved' | 'gone' | 'text_overlaps';
+}
 
 // The nouns (crates/protocol/src/model.rs)
 
@@ -65,6 +117,8 @@ export interface Settings {
   time_limit_s: number | null;
   /** Unit: seconds without anything happening. */
   idle_limit_s: number | null;
+  context_strategies: Record<string, ContextStrategy>;
+  context_base_required: boolean;
 }
 
 export interface Participant {
@@ -275,6 +329,18 @@ export interface EventData {
     usage?: Partial<Usage>;
   };
   'turn.lost': { turn: Id; message: Id; length: number };
+  'context.patched': {
+    base?: number | null;
+    ops: ContextChange[];
+    strategy?: ContextStrategy;
+    skipped?: { op_index: number; path: string; reason: string }[];
+    overwrote?: { path: string; was?: unknown; by: Actor; version: number }[];
+    reverts?: Id[];
+    reason?: string | null;
+  };
+  'context.refused': { base?: number | null; conflicts: ContextConflict[] };
+  'context.conflicted': { wanted: ContextOp; conflict: ContextConflict };
+  'context.resolved': { conflict: Id; take: 'current' | 'yours' | 'value' };
 }
 
 export type EventKind = keyof EventData;
@@ -330,6 +396,24 @@ export interface CommandData {
   'turn.edit': { turn: Id; text: string };
   'turn.withdraw': { turn: Id };
   'turn.stop': { turn: Id };
+  'context.patch': {
+    base?: number;
+    if_version?: number;
+    ops?: ContextOp[];
+    merge?: Record<string, unknown>;
+    strategy?: ContextStrategy;
+    atomic?: boolean;
+    reason?: string;
+  };
+  'context.revert': {
+    event?: Id;
+    to_version?: number;
+    paths?: string[];
+    base?: number;
+    strategy?: ContextStrategy;
+    reason?: string;
+  };
+  'context.resolve': { conflict: Id; take: 'current' | 'yours' | 'value'; value?: unknown };
 }
 
 export type CommandName = keyof CommandData;
@@ -342,6 +426,8 @@ export interface View {
   turns: Turn[];
   branching: BranchingView;
   streams: { [S in Stream]?: StreamView };
+  /** Where the shared context stands; absent before its first write. */
+  context?: ContextView;
   /** Where it is in its life, when there is more to say than its state. */
   life?: LifeView;
 }
@@ -392,6 +478,12 @@ export interface DetachedView {
 export interface BranchingView {
   /** Those that have a name, in the order in which they were made or named. */
   checkpoints: CheckpointInfo[];
+}
+
+/** The document itself is read with `GET /sessions/{id}/context` and followed by the changes of `context.patched`. */
+export interface ContextView {
+  version: number;
+  conflicts: Id[];
 }
 
 export interface SessionView {

@@ -10,6 +10,7 @@ import { checkpointCreated, checkpointDeleted, checkpointRenamed, emptyBranching
 import type {
   AnswerView,
   BranchingView,
+  ContextView,
   EventData,
   EventKind,
   Id,
@@ -70,6 +71,10 @@ export const KINDS: readonly EventKind[] = [
   'session.owner_changed',
   'session.reported',
   'session.archived',
+  'context.patched',
+  'context.refused',
+  'context.conflicted',
+  'context.resolved',
 ];
 
 export function emptyView(): View {
@@ -175,6 +180,16 @@ export function fold(view: View, event: SessionEvent): View {
     }
     case 'turn.lost':
       return ended(moved, stream, event.data, { state: 'lost' });
+    case 'context.patched':
+      return event.data.ops.length > 0 ? withContext(moved, { version: event.seq }) : moved;
+    case 'context.refused':
+      return moved;
+    case 'context.conflicted':
+      return withContext(moved, { conflicts: [...(moved.context?.conflicts ?? []), event.id] });
+    case 'context.resolved': {
+      const { conflict } = event.data;
+      return withContext(moved, { conflicts: (moved.context?.conflicts ?? []).filter((id) => id !== conflict) });
+    }
     default:
       event satisfies never;
       return moved;
@@ -249,6 +264,8 @@ function settingsOf(settings: Partial<Settings> | undefined): Settings {
     side_for_viewers: true,
     time_limit_s: null,
     idle_limit_s: null,
+    context_strategies: {},
+    context_base_required: false,
     ...settings,
   };
 }
@@ -316,6 +333,10 @@ function withSession(view: View, change: Partial<SessionView>): View {
 
 function withBranching(view: View, change: (branching: BranchingView) => BranchingView): View {
   return { ...view, branching: change(view.branching) };
+}
+
+function withContext(view: View, change: Partial<ContextView>): View {
+  return { ...view, context: { version: 0, conflicts: [], ...view.context, ...change } };
 }
 
 function withStream(view: View, name: Stream, change: (stream: StreamView) => StreamView): View {

@@ -8,7 +8,7 @@ use roundtable_protocol::event::{Actor, Event, EventBody, EventHeader};
 use roundtable_protocol::grant::Permission;
 use roundtable_protocol::ids::{EventId, MessageId, ParticipantId, Seq, Stream, Timestamp};
 use roundtable_protocol::model::Participant;
-use roundtable_protocol::problem::Code;
+use roundtable_protocol::problem::{Code, Problem};
 use uuid::Uuid;
 
 use super::Session;
@@ -29,6 +29,9 @@ pub(super) const BRANCH_ID: u64 = 1004;
 
 /// The checkpoint that a rule makes.
 pub(super) const CHECKPOINT_ID: u64 = 1005;
+/// The first event of a refusal that is recorded; later ones count on with `staff`, so that a key that is sent again does
+/// not make the same id.
+const REFUSAL_ID: u64 = 1 << 32;
 
 /// A command that has been admitted: it may be given now by whom it is given.
 pub(super) struct By<'a> {
@@ -139,6 +142,16 @@ impl Draft {
     /// Returns what has been decided so far.
     pub fn events(&self) -> &[Event] {
         &self.decision.events
+    }
+
+    /// Records in `staff` that nothing of what was asked happens, and says what the caller is told. The key stays free.
+    pub fn refuse(&mut self, body: impl Into<EventBody>, problem: Problem) {
+        let id = EventId::derive(self.key, REFUSAL_ID + self.heads[Stream::Staff as usize].0);
+        self.push(Stream::Staff, vec![], body);
+        if let Some(event) = self.decision.events.last_mut() {
+            event.header.id = id;
+        }
+        self.decision.refused = Some(Box::new(problem));
     }
 
     /// Has the text of earlier events erased with this commit.

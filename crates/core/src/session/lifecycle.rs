@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::draft::{ASSISTANT_ID, BRANCH_ID, By, Draft, PARTICIPANT_ID};
-use super::{Session, text};
+use super::{Session, document, text};
 use crate::context::{Context, Decision, Founding, Rejection};
 
 pub(super) mod host;
@@ -276,7 +276,10 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::TurnStop(_)
         | Command::SessionDetach(_)
         | Command::SessionAttach(_)
-        | Command::SessionMissHost(_) => state.is_open(),
+        | Command::SessionMissHost(_)
+        | Command::ContextPatch(_)
+        | Command::ContextRevert(_)
+        | Command::ContextResolve(_) => state.is_open(),
         Command::TurnStart(_) => state == SessionState::Active,
     };
     if allowed { Ok(()) } else { Err(not_active(state)) }
@@ -420,5 +423,5 @@ fn check_settings(settings: &Settings) -> Result<(), Rejection> {
     if settings.assistant.is_empty() || settings.assistant.len() > 40 || !settings.assistant.chars().all(word) {
         return refuse("/settings/assistant", Code::InvalidField, "the name of an assistant, such as guide or model");
     }
-    Ok(())
+    document::check_strategies(&settings.context_strategies)
 }

@@ -125,7 +125,7 @@ impl Room {
         let envelope = Envelope { key, stream, seen: Some(Seq(999)), retry: false, command };
         let decision = self.session.decide(&cx, &envelope)?;
         let first = decision.events.first().expect("a decision has an event");
-        assert_eq!(first.header.id, EventId(key), "the first event bears the key");
+        assert_eq!(first.header.id == EventId(key), decision.refused.is_none(), "the first event bears the key");
         Ok(self.take(decision))
     }
 
@@ -414,7 +414,8 @@ fn mask(all: &[P]) -> Permissions {
 /// What each role may do here: the rows that matter to these tests.
 fn rights(role: Role) -> (Permissions, StreamSet) {
     let viewer = [P::SessionView, P::ParticipantBe];
-    let collaborator = [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite];
+    let collaborator =
+        [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite, P::ContextWrite];
     let moderator = [
         P::ParticipantRemove,
         P::ParticipantChangeRole,
@@ -422,6 +423,7 @@ fn rights(role: Role) -> (Permissions, StreamSet) {
         P::TurnManage,
         P::BranchManage,
         P::SessionPause,
+        P::ContextOverride,
     ];
     let owner = [P::SessionChange, P::SessionEnd, P::SessionDelete];
     let mut all = viewer.to_vec();

@@ -27,6 +27,8 @@ struct Expected {
     messages: Vec<(roundtable_protocol::MessageId, Stream, bool, bool)>,
     queue: Vec<roundtable_protocol::TurnId>,
     running: Option<roundtable_protocol::TurnId>,
+    /// The version of the shared context, what it says, and how many conflicts wait. Absent in recordings of before.
+    context: Option<(Seq, serde_json::Value, usize)>,
 }
 
 fn recordings() -> Vec<(PathBuf, Vec<Event>, Expected)> {
@@ -60,6 +62,10 @@ fn every_recording_folds_to_the_same_state() {
         }
         assert_eq!(session.queue().iter().map(|t| t.turn).collect::<Vec<_>>(), expected.queue, "{name}");
         assert_eq!(session.running_turn().map(|t| t.turn), expected.running, "{name}");
+        if let Some((version, value, conflicts)) = expected.context {
+            assert_eq!((session.context_version(), session.context_conflicts().len()), (version, conflicts), "{name}");
+            assert_eq!(session.context_value("").expect("a document"), value, "{name}");
+        }
     }
 }
 

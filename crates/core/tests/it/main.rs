@@ -1,5 +1,6 @@
 //! Laws that hold for every history, and recordings that must fold for ever.
 
+mod context;
 mod golden;
 mod laws;
 mod world;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH, watched};
 use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session, Upload};
 use roundtable_protocol::command::{self as c, Command, Envelope};
+use roundtable_protocol::context::{OpName, PatchOp, Strategy as Conflicts, Take};
 use roundtable_protocol::event::{Event, EventBody, SessionArchived};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
@@ -36,7 +37,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 38;
+const KINDS: u8 = 41;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -47,7 +48,7 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26];
+    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
@@ -206,7 +207,11 @@ impl World {
 
     /// Applies a decision event by event and compares with what people see.
     fn take(&mut self, key: Uuid, decision: Decision) {
-        assert_eq!(decision.events[0].header.id, EventId(key));
+        assert_eq!(
+            decision.events[0].header.id == EventId(key),
+            decision.refused.is_none(),
+            "a refusal leaves its key free"
+        );
         let erased = decision.events.iter().find_map(|e| match &e.body {
             EventBody::MessageRedacted(data) => Some(data.message),
             _ => None,
@@ -420,6 +425,8 @@ impl World {
         let named = s.checkpoints().filter(|k| k.checkpoint.name.is_some()).count();
         assert!(named == v.branching.checkpoints.len());
         assert!(v.branching.checkpoints.iter().all(|k| s.checkpoint(k.checkpoint.id) == Some(k)));
+        let open: Vec<EventId> = s.context_conflicts().iter().map(|open| open.id).collect();
+        assert_eq!((v.context.version, &v.context.conflicts), (s.context_version(), &open));
         for stream in Stream::ALL {
             assert_eq!(v.head(stream), s.heads()[stream as usize]);
         }
@@ -539,6 +546,18 @@ impl World {
             35 => Command::SessionMissHost(c::SessionMissHost { since: self.now }),
             36 if t.a < 40 => Command::SessionEnd(c::SessionEnd { pending: Pending::Finish, ..Default::default() }),
             37 => Command::SessionArchive(SessionArchived { heads: vec![] }),
+            38 => Command::ContextPatch(self.patch(t)),
+            39 => {
+                let write = self.session.context_writes(None, usize::from(t.a) + 1).pop();
+                let event = write.as_ref().map(|w| w.event).filter(|_| t.b.is_multiple_of(2));
+                let to_version = if event.is_none() { write.map(|w| w.version) } else { None };
+                Command::ContextRevert(c::ContextRevert { event, to_version, ..Default::default() })
+            }
+            40 => Command::ContextResolve(c::ContextResolve {
+                conflict: self.session.context_conflicts().first().map_or(EventId::NIL, |open| open.id),
+                take: [Take::Current, Take::Yours, Take::Value][usize::from(t.b) % 3],
+                value: (t.b % 3 == 2).then(|| text.into()),
+            }),
             _ => return None,
         })
     }
@@ -546,6 +565,26 @@ impl World {
     fn checkpoint(&self, t: &Try) -> CheckpointId {
         let all: Vec<CheckpointId> = self.session.checkpoints().map(|k| k.checkpoint.id).collect();
         Self::pick(&all, t.a, CheckpointId::NIL)
+    }
+
+    /// A small write, often on an old version.
+    fn patch(&self, t: &Try) -> c::ContextPatch {
+        let strategies = [None, None, Some(Conflicts::Manual), Some(Conflicts::Merge), Some(Conflicts::RolePriority)];
+        let paths = ["/a", "/a/b", "/list", "/list/0", "/list/-", ""];
+        let op = [OpName::Add, OpName::Add, OpName::Replace, OpName::Remove, OpName::Append][usize::from(t.b) % 5];
+        let value: serde_json::Value = match t.a % 4 {
+            0 => serde_json::json!({ "b": t.text }),
+            1 => serde_json::json!([t.text]),
+            _ => t.text.clone().into(),
+        };
+        let path = paths[usize::from(t.a / 4) % paths.len()];
+        let writes = self.session.context_writes(None, usize::from(t.b % 8) + 1);
+        c::ContextPatch {
+            base: Some(writes.last().map_or(Seq::ZERO, |w| w.version)),
+            ops: vec![PatchOp::new(op, path, Some(value))],
+            strategy: strategies[usize::from(t.a) % 5],
+            ..Default::default()
+        }
     }
 
     /// Most of the time what a driver would say, sometimes under a wrong claim.
@@ -645,8 +684,9 @@ fn set(all: &[P]) -> Permissions {
 fn permissions(role: Role) -> Permissions {
     let rows: [&[P]; 4] = [
         &[P::SessionView, P::ParticipantBe],
-        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite],
+        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite, P::ContextWrite],
         &[
+            P::ContextOverride,
             P::ParticipantRemove,
             P::ParticipantChangeRole,
             P::MessageRedactAny,

@@ -353,14 +353,22 @@ impl Room {
             return Outcome::Refused(Problem::new(Code::AlreadyRecorded));
         };
         let receipt = Receipt { stream: first.stream, seq: first.seq, id: first.header.id, duplicate: false };
-        batch.first_event.get_or_insert(first.header.id.0);
+        // A refusal that is recorded leaves its key free.
+        let refused = decision.refused;
+        if refused.is_none() {
+            batch.first_event.get_or_insert(first.header.id.0);
+        }
         for (i, event) in decision.events.into_iter().enumerate() {
             self.pending.apply(&event);
-            let fingerprint = (i == 0 && queued.caller != Caller::System).then_some(queued.fingerprint);
+            let accepted = i == 0 && refused.is_none() && queued.caller != Caller::System;
+            let fingerprint = accepted.then_some(queued.fingerprint);
             batch.events.push(Prepared::new(event, queued.envelope.key, fingerprint));
         }
         batch.redactions.extend(decision.redactions);
-        Outcome::Done(receipt)
+        match refused {
+            Some(problem) => Outcome::Refused(*problem),
+            None => Outcome::Done(receipt),
+        }
     }
 
     /// After a retryable refusal the rest of a connection's window waits for that key.

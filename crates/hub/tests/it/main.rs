@@ -1,6 +1,7 @@
 //! Rules of rooms, stated against the public [`SessionManager`](roundtable_hub::SessionManager) over the memory store.
 
 mod commands;
+mod context;
 mod faults;
 mod faulty;
 mod host;

@@ -4,10 +4,10 @@
 //! the request that it is about whenever that could be read; commands that only the server gives are unknown here.
 
 use roundtable_protocol::command::{
-    CheckpointCreate, CheckpointDelete, CheckpointRename, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost,
-    MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
-    SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd, SessionPause, SessionRename, SessionResume,
-    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
+    CheckpointCreate, CheckpointDelete, CheckpointRename, ContextPatch, ContextResolve, ContextRevert, DecisionRecord,
+    DecisionWithdraw, MessageEdit, MessagePost, MessageRedact, ParticipantChangeProfile, ParticipantChangeRole,
+    ParticipantLeave, ParticipantRemove, SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd,
+    SessionPause, SessionRename, SessionResume, SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -102,6 +102,9 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "turn.edit" => shaped::<TurnEdit>(data).map(Command::TurnEdit),
         "turn.withdraw" => shaped::<TurnWithdraw>(data).map(Command::TurnWithdraw),
         "turn.stop" => shaped::<TurnStop>(data).map(Command::TurnStop),
+        "context.patch" => shaped::<ContextPatch>(data).map(Command::ContextPatch),
+        "context.revert" => shaped::<ContextRevert>(data).map(Command::ContextRevert),
+        "context.resolve" => shaped::<ContextResolve>(data).map(Command::ContextResolve),
         _ => Err(Problem::new(Code::UnknownCommand).with_field(
             "/name",
             Code::UnknownCommand,

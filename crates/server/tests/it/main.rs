@@ -8,6 +8,7 @@ mod browsers;
 mod checkpoints;
 mod codes;
 mod command_line;
+mod context;
 mod documents;
 mod doors;
 mod errors;

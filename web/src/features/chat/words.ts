@@ -109,6 +109,10 @@ export function noticeWords(notice: Notice, live: Names): string {
       // What a rule makes, people need not be told.
       return title ? t('chat.notice_checkpoint', { name, title }) : '';
     }
+    case 'context.conflicted':
+      return t('chat.notice_context_conflict', { name });
+    case 'context.resolved':
+      return t('chat.notice_context_resolved', { name });
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });

@@ -131,6 +131,8 @@ export default {
   notice_failed: 'Die Sitzung wurde durch einen Fehler angehalten',
   notice_work_done: { one: 'Inzwischen wurde {n} Antwort fertig', other: 'Inzwischen wurden {n} Antworten fertig' },
   notice_profile: '{name} heißt jetzt {other}',
+  notice_context_conflict: '{name} möchte den gemeinsamen Kontext an einer Stelle ändern, an der jemand anderes geschrieben hat: jemand muss wählen',
+  notice_context_resolved: '{name} hat in einem Konflikt des gemeinsamen Kontexts gewählt',
 
   said_in_side: '{name} im Nebengespräch',
   announce: '{name}: {text}',

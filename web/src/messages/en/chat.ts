@@ -131,6 +131,8 @@ export default {
   notice_failed: 'The session was stopped by a fault',
   notice_work_done: { one: '{n} answer was finished meanwhile', other: '{n} answers were finished meanwhile' },
   notice_profile: '{name} is now called {other}',
+  notice_context_conflict: '{name} wants to change the shared context where somebody else has written: somebody must choose',
+  notice_context_resolved: '{name} chose in a conflict of the shared context',
 
   said_in_side: '{name} in side chat',
   announce: '{name}: {text}',

@@ -131,6 +131,8 @@ export default {
   notice_failed: 'La session a été arrêtée par une panne',
   notice_work_done: { one: '{n} réponse terminée entre-temps', other: '{n} réponses terminées entre-temps' },
   notice_profile: '{name} s’appelle maintenant {other}',
+  notice_context_conflict: '{name} veut modifier le contexte partagé là où quelqu’un d’autre a écrit : quelqu’un doit choisir',
+  notice_context_resolved: '{name} a tranché un conflit du contexte partagé',
 
   said_in_side: '{name} en aparté',
   announce: '{name} : {text}',

@@ -1,0 +1,172 @@
+//! The shared context of a session, for programs.
+//!
+//! Owns: reading the document, writing it in one call, and what came of a write. Must not know: when writes conflict
+//! (that is core's). Invariant: a write is a command like any other: decided in its turn, durable when it is answered.
+
+use roundtable_protocol::command::{ContextPatch, Envelope};
+use roundtable_protocol::context::{ContextChange, ContextWrite, OpenConflict, Overwrote, SkippedOp};
+use roundtable_protocol::event::EventBody;
+use roundtable_protocol::{Code, Command, Event, EventId, Problem, Seq, SessionId, Stream, UserId};
+use serde_json::Value;
+
+use crate::clock;
+use crate::manager::SessionManager;
+use crate::room::Receipt;
+
+/// A part of the context and the version that it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextValue {
+    /// The seq of the last write in `main`; 0 before the first.
+    pub version: Seq,
+    /// What is there.
+    pub value: Value,
+}
+
+/// What came of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextWritten {
+    /// The version that the write made: its event's seq.
+    pub version: Seq,
+    /// The event.
+    pub event: EventId,
+    /// What has changed.
+    pub applied: Vec<ContextChange>,
+    /// Operations that were left out.
+    pub skipped: Vec<SkippedOp>,
+    /// Writes of others that were overwritten.
+    pub overwrote: Vec<Overwrote>,
+    /// Whether the key had been accepted before.
+    pub duplicate: bool,
+}
+
+impl SessionManager {
+    /// Returns what is at `path` of the context, now or at `version`; everything when `path` is empty.
+    ///
+    /// # Errors
+    /// `path_not_found`; `base_too_old` for a version that cannot be told any more; `not_found` when there is no such
+    /// session for this user.
+    pub async fn context(
+        &self,
+        session: SessionId,
+        user: UserId,
+        path: &str,
+        version: Option<Seq>,
+    ) -> Result<ContextValue, Problem> {
+        let path = path.to_owned();
+        let look = move |look: &mut crate::room::Look<'_>, _| {
+            let value = match version {
+                Some(version) => look.session.context_value_at(&path, version)?,
+                None => look.session.context_value(&path)?,
+            };
+            Ok(ContextValue { version: version.unwrap_or_else(|| look.session.context_version()), value })
+        };
+        self.viewed(session, user, look).await?.map_err(|no: roundtable_core::Rejection| no.into())
+    }
+
+    /// Writes the context and waits until that is durable or refused.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use roundtable_hub::{Founding, HubConfig, SessionManager, clock};
+    /// # use roundtable_protocol::model::{SessionKind, Settings, Visibility};
+    /// # use roundtable_protocol::{Code, DEFAULT_PROJECT, Epoch, Problem, SessionId, UserId};
+    /// # use roundtable_store::MemoryStore;
+    /// use roundtable_protocol::command::ContextPatch;
+    /// use roundtable_protocol::context::{OpName, PatchOp};
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Problem> {
+    /// # let (manager, _turns) = SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default());
+    /// # let (session, ana) = (SessionId(clock::new_key()), UserId(clock::new_key()));
+    /// # let founding = Founding {
+    /// #     session, owner: ana, epoch: Epoch::from_random(clock::random()), project: DEFAULT_PROJECT,
+    /// #     owner_name: "Ana".to_owned(), owner_colour: None, title: String::new(), kind: SessionKind::default(),
+    /// #     visibility: Visibility::default(), settings: Settings::default(), description: String::new(),
+    /// #     tags: vec![], category: None, expires_at: None, start: true, assistant: None,
+    /// # };
+    /// # manager.create(clock::new_key(), founding).await?;
+    /// // Lay an object over the document (RFC 7396) ...
+    /// let seed = ContextPatch { merge: Some(json!({"plan": {"title": "Spring"}})), ..ContextPatch::default() };
+    /// let read = manager.update_context(session, ana, seed).await?.version;
+    ///
+    /// // ... then change a place (RFC 6902), on the version that was read.
+    /// let set = |title: &str| ContextPatch {
+    ///     base: Some(read),
+    ///     ops: vec![PatchOp::new(OpName::Replace, "/plan/title", Some(json!(title)))],
+    ///     ..ContextPatch::default()
+    /// };
+    /// manager.update_context(session, ana, set("Summer")).await?;
+    /// assert_eq!(manager.context(session, ana, "/plan/title", None).await?.value, "Summer");
+    ///
+    /// // Whoever has read an older version is told what is there now, and by whom.
+    /// let refused = manager.update_context(session, ana, set("Autumn")).await.unwrap_err();
+    /// assert_eq!(refused.code, Code::ContextConflict);
+    /// assert_eq!(refused.context.unwrap().conflicts[0].current, Some(json!("Summer")));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `context_conflict` with [`Problem::context`], and the other codes of the rules; see [`SessionManager::command`].
+    pub async fn update_context(
+        &self,
+        session: SessionId,
+        user: UserId,
+        patch: ContextPatch,
+    ) -> Result<ContextWritten, Problem> {
+        let command = Command::ContextPatch(patch);
+        let envelope = Envelope { key: clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+        let receipt = self.command(session, user, envelope).await?;
+        self.context_written(session, user, receipt).await
+    }
+
+    /// Returns what came of a write that has been answered with `receipt`.
+    ///
+    /// # Errors
+    /// `not_found` when that is no write of the context for this user.
+    pub async fn context_written(
+        &self,
+        session: SessionId,
+        user: UserId,
+        receipt: Receipt,
+    ) -> Result<ContextWritten, Problem> {
+        let wire = self.event(session, user, receipt.id).await?;
+        let event: Event = serde_json::from_slice(&wire).map_err(|_| Problem::new(Code::UpgradeInProgress))?;
+        let (version, id, duplicate) = (event.seq, event.header.id, receipt.duplicate);
+        match event.body {
+            EventBody::ContextPatched(data) => {
+                let (applied, skipped, overwrote) = (data.ops, data.skipped, data.overwrote);
+                Ok(ContextWritten { version, event: id, applied, skipped, overwrote, duplicate })
+            }
+            // Somebody chose what is there already.
+            EventBody::ContextResolved(_) => {
+                let (applied, skipped, overwrote) = (vec![], vec![], vec![]);
+                Ok(ContextWritten { version, event: id, applied, skipped, overwrote, duplicate })
+            }
+            _ => Err(Problem::new(Code::NotFound)),
+        }
+    }
+
+    /// Returns up to `limit` of the last 10,000 writes of the context, the newest first, those before a version if one is
+    /// given. What exactly a write changed is in its event.
+    ///
+    /// # Errors
+    /// See [`SessionManager::standing`].
+    pub async fn context_history(
+        &self,
+        session: SessionId,
+        user: UserId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<ContextWrite>, Problem> {
+        self.viewed(session, user, move |look, _| look.session.context_writes(before, limit)).await
+    }
+
+    /// Returns the conflicts of the context that wait for people, the oldest first; at most 100.
+    ///
+    /// # Errors
+    /// See [`SessionManager::standing`].
+    pub async fn context_conflicts(&self, session: SessionId, user: UserId) -> Result<Vec<OpenConflict>, Problem> {
+        self.viewed(session, user, |look, _| look.session.context_conflicts().to_vec()).await
+    }
+}
