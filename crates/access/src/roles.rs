@@ -3,7 +3,7 @@
 use roundtable_protocol::grant::{Permission, Permissions, Role};
 
 /// Permission, then whether viewer, collaborator, moderator and owner have it.
-const TABLE: [(Permission, [bool; 4]); 22] = {
+const TABLE: [(Permission, [bool; 4]); 25] = {
     use Permission as P;
     const NO: bool = false;
     const YES: bool = true;
@@ -31,6 +31,9 @@ const TABLE: [(Permission, [bool; 4]); 22] = {
         (P::SessionPause, [NO, NO, YES, YES]),
         (P::ContextWrite, [NO, YES, YES, YES]),
         (P::ContextOverride, [NO, NO, YES, YES]),
+        (P::MemoryWrite, [NO, YES, YES, YES]),
+        (P::MemoryManage, [NO, NO, YES, YES]),
+        (P::ActionPerform, [NO, YES, YES, YES]),
     ]
 };
 

@@ -13,7 +13,8 @@ use roundtable_protocol::ids::Stream;
 /// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
 /// withdrawing other people's waiting turns ([`Permission::TurnManage`]), renaming and deleting other people's
 /// checkpoints ([`Permission::BranchManage`]), writing the context by a looser strategy than the settings say
-/// ([`Permission::ContextOverride`]).
+/// ([`Permission::ContextOverride`]), changing and removing other people's memories
+/// ([`Permission::MemoryManage`]).
 pub fn permission(command: &Command, stream: Stream) -> Permission {
     match command {
         Command::SessionStart(_)
@@ -36,6 +37,9 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         Command::CheckpointCreate(_) | Command::CheckpointRename(_) | Command::CheckpointDelete(_) => {
             Permission::BranchWrite
         }
+        Command::MemoryAdd(_) | Command::MemoryEdit(_) | Command::MemoryRemove(_) => Permission::MemoryWrite,
+        Command::ActionDefineType(_) => Permission::SessionChange,
+        Command::ActionPerform(_) => Permission::ActionPerform,
         Command::TurnAsk(_) | Command::TurnEdit(_) | Command::TurnWithdraw(_) => Permission::TurnPrompt,
         Command::TurnStop(_) => Permission::TurnStop,
         Command::ContextPatch(_) | Command::ContextRevert(_) | Command::ContextResolve(_) => Permission::ContextWrite,

@@ -6,6 +6,8 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `actions` | types of actions and where actions are |
+//! | `memories` | what is kept in mind, without texts |
 //! | `checkpoints` | named and automatic points that can be gone back to |
 //! | `lifecycle` | title, settings, states and legal moves, limits, who leads it |
 //! | `roster` | members, roles, names, the cap |
@@ -29,10 +31,12 @@ use uuid::Uuid;
 use crate::context::{Caller, Context, Decision, Founding, Rejection};
 use crate::permission::permission;
 
+mod actions;
 mod checkpoints;
 mod document;
 mod draft;
 mod lifecycle;
+mod memories;
 mod messages;
 mod owed;
 mod roster;
@@ -40,17 +44,21 @@ mod snapshot;
 mod text;
 mod turns;
 
+pub use actions::MAX_ACTION_TYPES;
 pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
 pub use lifecycle::host::HOST_GRACE;
 pub use lifecycle::limits::WARN_BEFORE;
+pub use memories::MAX_MEMORIES;
 pub use messages::{MessageRef, PageSpan};
 pub use owed::watched;
 pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
 
+use actions::Actions;
 use checkpoints::Checkpoints;
 use document::Document;
 use draft::By;
 use lifecycle::{Lifecycle, host, limits, moves, report};
+use memories::Memories;
 use messages::Messages;
 use roster::Roster;
 use turns::Turns;
@@ -89,6 +97,8 @@ pub struct Session {
     turns: Turns,
     checkpoints: Checkpoints,
     document: Document,
+    memories: Memories,
+    actions: Actions,
 }
 
 impl Session {
@@ -105,6 +115,8 @@ impl Session {
             turns: Turns::default(),
             checkpoints: Checkpoints::default(),
             document: Document::default(),
+            memories: Memories::default(),
+            actions: Actions::default(),
         }
     }
 
@@ -152,6 +164,11 @@ impl Session {
             Command::CheckpointCreate(data) => checkpoints::decide_create(&by, data),
             Command::CheckpointRename(data) => checkpoints::decide_rename(&by, data),
             Command::CheckpointDelete(data) => checkpoints::decide_delete(&by, data),
+            Command::MemoryAdd(data) => memories::decide_add(&by, data),
+            Command::MemoryEdit(data) => memories::decide_edit(&by, data),
+            Command::MemoryRemove(data) => memories::decide_remove(&by, data),
+            Command::ActionDefineType(data) => actions::decide_define_type(&by, data),
+            Command::ActionPerform(data) => actions::decide_perform(&by, data),
             Command::TurnAsk(data) => turns::decide_ask(&by, data),
             Command::TurnEdit(data) => turns::decide_edit(&by, data),
             Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
@@ -228,6 +245,13 @@ impl Session {
             EventBody::CheckpointCreated(data) => self.checkpoints.apply_created(event, data),
             EventBody::CheckpointRenamed(data) => self.checkpoints.apply_renamed(data),
             EventBody::CheckpointDeleted(data) => self.checkpoints.apply_deleted(data),
+            EventBody::MemoryAdded(data) => self.memories.apply_added(event, data),
+            EventBody::MemoryEdited(data) => self.memories.apply_edited(event, data),
+            EventBody::MemoryRemoved(data) => self.memories.apply_removed(data),
+            EventBody::MemoryPinned(data) => self.memories.apply_pinned(data),
+            EventBody::ActionTypeDefined(data) => self.actions.apply_type_defined(data),
+            EventBody::ActionPerformed(_) => self.actions.apply_performed(event),
+            EventBody::ActionRedacted(data) => self.actions.apply_redacted(data),
             EventBody::TurnQueued(data) => {
                 self.turns.apply_queued(data, at);
                 self.messages.apply_touched(event, data.message);
@@ -394,6 +418,16 @@ impl Session {
             participant_count: self.roster.people(),
             event_count: self.heads.iter().map(|h| h.0).sum(),
         }
+    }
+
+    /// Returns the memories and whether each is pinned, in the order of adding; their texts are in the log.
+    pub fn memories(&self) -> impl Iterator<Item = (roundtable_protocol::MemoryId, bool)> {
+        self.memories.ids()
+    }
+
+    /// Returns the types of actions that have a schema.
+    pub fn action_types(&self) -> &std::collections::BTreeMap<String, serde_json::Value> {
+        self.actions.types()
     }
 
     /// Returns the checkpoints, in the order in which they were made: all that have a name, and the last

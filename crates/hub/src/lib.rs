@@ -46,6 +46,7 @@ mod views;
 pub use config::HubConfig;
 pub use context::{ContextValue, ContextWritten};
 pub use frame::Frame;
+pub use manager::MemoryQuery;
 pub use manager::{
     Acknowledged, Created, EventPage, Health, History, HistoryQuery, Known, SessionManager, Standing, Stats,
     TurnHealth, Unread,

@@ -37,6 +37,9 @@ use crate::turns::TurnWork;
 mod branches;
 mod life;
 mod log;
+mod memories;
+
+pub use memories::MemoryQuery;
 
 pub use life::{Health, TurnHealth};
 pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};

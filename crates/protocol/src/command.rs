@@ -17,8 +17,10 @@ use crate::ids::{
 use crate::model::{EndReason, ParticipantKind, Pending, SettingsPatch, Usage, Visibility};
 
 mod branching;
+mod memories;
 
 pub use branching::*;
+pub use memories::*;
 
 /// A command with everything the caller says about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +119,21 @@ pub enum Command {
     /// Delete a checkpoint; what it names stays.
     #[serde(rename = "checkpoint.delete")]
     CheckpointDelete(CheckpointDelete),
+    /// Keep something in mind.
+    #[serde(rename = "memory.add")]
+    MemoryAdd(MemoryAdd),
+    /// Change a memory's text, tags or place.
+    #[serde(rename = "memory.edit")]
+    MemoryEdit(MemoryEdit),
+    /// Remove a memory, and its texts everywhere.
+    #[serde(rename = "memory.remove")]
+    MemoryRemove(MemoryRemove),
+    /// Say what data of a type of actions must be.
+    #[serde(rename = "action.define_type")]
+    ActionDefineType(ActionDefineType),
+    /// Do something beside speaking.
+    #[serde(rename = "action.perform")]
+    ActionPerform(ActionPerform),
     /// Ask the assistant about a message that is there already.
     #[serde(rename = "turn.ask")]
     TurnAsk(TurnAsk),
@@ -196,6 +213,11 @@ impl Command {
         "context.patch",
         "context.revert",
         "context.resolve",
+        "memory.add",
+        "memory.edit",
+        "memory.remove",
+        "action.define_type",
+        "action.perform",
     ];
 
     /// Returns the command's name.
@@ -239,6 +261,11 @@ impl Command {
             Self::ContextPatch(_) => 35,
             Self::ContextRevert(_) => 36,
             Self::ContextResolve(_) => 37,
+            Self::MemoryAdd(_) => 38,
+            Self::MemoryEdit(_) => 39,
+            Self::MemoryRemove(_) => 40,
+            Self::ActionDefineType(_) => 41,
+            Self::ActionPerform(_) => 42,
         };
         Self::NAMES[i]
     }

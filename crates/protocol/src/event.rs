@@ -17,10 +17,12 @@ use crate::ids::{BranchId, EventId, MessageId, ParticipantId, Seq, Stream, Times
 mod branching;
 mod context;
 mod data;
+mod memories;
 
 pub use branching::*;
 pub use context::*;
 pub use data::*;
+pub use memories::*;
 
 /// One recorded event, as everybody in its audience sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -213,6 +215,20 @@ kinds! {
     CheckpointRenamed = "checkpoint.renamed",
     /// A checkpoint is no more; what it named stays.
     CheckpointDeleted = "checkpoint.deleted",
+    /// Something is kept in mind.
+    MemoryAdded = "memory.added",
+    /// A memory has another text or other tags.
+    MemoryEdited = "memory.edited",
+    /// A memory is gone, and its texts everywhere.
+    MemoryRemoved = "memory.removed",
+    /// A memory stands first, or no longer.
+    MemoryPinned = "memory.pinned",
+    /// A type of actions has another schema, or none.
+    ActionTypeDefined = "action.type_defined",
+    /// Somebody has done something beside speaking.
+    ActionPerformed = "action.performed",
+    /// The data of actions is gone, everywhere.
+    ActionRedacted = "action.redacted",
     /// The assistant was asked.
     TurnQueued = "turn.queued",
     /// What is asked has changed while it waits.
@@ -408,8 +424,9 @@ pub fn redacted_body(body: &[u8]) -> Vec<u8> {
             *text = serde_json::Value::String(String::new());
         }
     }
-    data.remove("pace");
-    data.remove("attachments");
+    for name in ["pace", "attachments", "tags", "data"] {
+        data.remove(name);
+    }
     data.insert("redacted".to_owned(), serde_json::Value::Bool(true));
     json(&data)
 }

@@ -93,11 +93,17 @@ pub enum Permission {
     ContextWrite = 20,
     /// Write the shared context by a looser strategy than the session's settings say for the path.
     ContextOverride = 21,
+    /// Add memories, pin anybody's, change and remove own ones.
+    MemoryWrite = 22,
+    /// Change and remove anybody's memories.
+    MemoryManage = 23,
+    /// Perform actions.
+    ActionPerform = 24,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -120,6 +126,9 @@ impl Permission {
         Self::SessionPause,
         Self::ContextWrite,
         Self::ContextOverride,
+        Self::MemoryWrite,
+        Self::MemoryManage,
+        Self::ActionPerform,
     ];
 }
 

@@ -101,6 +101,10 @@ id!(
     LinkId
 );
 id!(
+    /// Something that a session keeps in mind.
+    MemoryId
+);
+id!(
     /// A file that somebody has uploaded into a session.
     AttachmentId
 );

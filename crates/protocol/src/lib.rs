@@ -10,6 +10,7 @@
 //! | [`ids`] | newtypes over UUIDv7, sequence numbers, streams |
 //! | [`branching`] | the nouns of checkpoints and branches |
 //! | [`mod@context`] | how the shared context is written: operations, changes, conflicts |
+//! | [`memory`] | memories and action types |
 //! | [`command`] | what can be asked of a session |
 //! | [`event`] | what happened and was recorded |
 //! | [`model`] | the nouns inside events and views: participant, settings, turn ... |
@@ -26,6 +27,7 @@ pub mod event;
 pub mod frame;
 pub mod grant;
 pub mod ids;
+pub mod memory;
 pub mod model;
 pub mod problem;
 pub mod report;

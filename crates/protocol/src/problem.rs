@@ -126,6 +126,14 @@ codes! {
     PatchTooLong = "patch_too_long", 413, false, "The patch has more than 100 operations", "Caller: split it.";
     NoSuchConflict = "no_such_conflict", 404, false, "There is no such open conflict", "Caller: somebody may have chosen already; read the list.";
     TooManyConflicts = "too_many_conflicts", 409, false, "100 conflicts wait for people", "Collaborator: choose in some of them.";
+    NoSuchMemory = "no_such_memory", 404, false, "There is no such memory", "Caller: read the list of memories; somebody may have removed it.";
+    NotYourMemory = "not_your_memory", 403, false, "Only who added it, or a moderator, may do this", "Caller: ask them.";
+    TooManyMemories = "too_many_memories", 409, false, "The session has 200 memories", "Caller: remove some.";
+    InvalidSchema = "invalid_schema", 422, false, "The schema is not usable", "Caller: use the keywords that docs/actions.md lists.";
+    TooManyActionTypes = "too_many_action_types", 409, false, "The session has 100 types of actions", "Owner: take the schema of some away.";
+    ActionDataInvalid = "action_data_invalid", 422, false, "The data does not fit the schema of its type", "Caller: read the schema in the list of types.";
+    DataTooLarge = "data_too_large", 413, false, "The data is too large", "Caller: send less, or keep it as an attachment.";
+    DataTooDeep = "data_too_deep", 422, false, "The data is too deep", "Caller: write it flatter.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";

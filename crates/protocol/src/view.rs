@@ -20,6 +20,7 @@ use crate::grant::Role;
 use crate::ids::{
     BranchId, Epoch, MessageId, ParticipantId, ProjectId, Seq, Stream, StreamSet, Timestamp, TurnId, UserId,
 };
+use crate::memory::{ActionType, Memory};
 use crate::model::{
     Attachment, EndReason, Membership, Participant, SessionKind, SessionState, Settings, Turn, TurnState, Usage,
     Visibility,
@@ -28,6 +29,7 @@ use crate::model::{
 mod branches;
 mod context;
 mod life;
+mod memories;
 
 pub use branches::BranchingView;
 pub use context::ContextView;
@@ -45,6 +47,12 @@ pub struct View {
     #[serde(default)]
     #[schema(required)]
     pub branching: BranchingView,
+    /// What is kept in mind, in the order of adding; absent when there is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memories: Vec<Memory>,
+    /// Types of actions that have a schema; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub action_types: Vec<ActionType>,
     /// What was said, stream by stream.
     pub streams: BTreeMap<Stream, StreamView>,
     /// Where it is in its life, when there is more to say than its state.
@@ -275,6 +283,12 @@ impl View {
             EventBody::CheckpointCreated(data) => self.branching.checkpoint_created(event, data),
             EventBody::CheckpointRenamed(data) => self.branching.checkpoint_renamed(data),
             EventBody::CheckpointDeleted(data) => self.branching.checkpoint_deleted(data),
+            EventBody::MemoryAdded(data) => self.memory_added(event, data),
+            EventBody::MemoryEdited(data) => self.memory_edited(event, data),
+            EventBody::MemoryRemoved(data) => self.memory_removed(data),
+            EventBody::MemoryPinned(data) => self.memory_pinned(data),
+            EventBody::ActionTypeDefined(data) => self.action_type_defined(data),
+            EventBody::ActionPerformed(_) | EventBody::ActionRedacted(_) => {}
             EventBody::TurnQueued(data) => self.queued(data, at),
             EventBody::TurnEdited(_) => {}
             EventBody::TurnWithdrawn(data) => self.turns.retain(|t| t.id != data.turn),
@@ -345,6 +359,8 @@ impl View {
             participants: self.participants.clone(),
             turns: self.turns.clone(),
             branching: self.branching.clone(),
+            memories: self.memories.clone(),
+            action_types: self.action_types.clone(),
             streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
             life: self.life.clone(),
             context: self.context.clone(),

@@ -34,6 +34,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         (name = "messages", description = "Saying something, and everything else that changes a session."),
         (name = "branches", description = "Points that can be gone back to, lines of the conversation."),
         (name = "context", description = "One JSON document that everybody in a session writes."),
+        (name = "memories", description = "What is kept in mind, and typed actions."),
         (name = "assistants", description = "What can answer, and connecting models."),
         (name = "server", description = "Looking after a running server."),
         (name = "doors", description = "Links, joining, participants."),

@@ -3,6 +3,7 @@
 //! Owns: one module per noun, the list of all routes. Must not know: rules; a handler turns a request into a command or
 //! a question and an outcome into an answer. Invariant: the guard has checked login and action before a handler runs.
 
+pub mod actions;
 pub mod admin;
 pub mod assistants;
 pub mod attachments;
@@ -16,6 +17,7 @@ pub mod life;
 pub mod links;
 pub mod live;
 pub mod log;
+pub mod memories;
 pub mod messages;
 pub mod meta;
 pub mod participants;
@@ -78,6 +80,11 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(messages::command))
         .routes(routes!(attachments::upload))
         .routes(routes!(attachments::get))
+        .routes(routes!(memories::add, memories::list))
+        .routes(routes!(memories::get, memories::change, memories::remove))
+        .routes(routes!(actions::perform))
+        .routes(routes!(actions::types))
+        .routes(routes!(actions::define, actions::undefine))
         .routes(routes!(checkpoints::create, checkpoints::list))
         .routes(routes!(checkpoints::get, checkpoints::rename, checkpoints::delete))
         .routes(routes!(context::get, context::patch))

@@ -37,6 +37,8 @@ fn permissions(role: Role) -> Permissions {
                 P::DecisionRecord,
                 P::BranchWrite,
                 P::ContextWrite,
+                P::MemoryWrite,
+                P::ActionPerform,
             ],
         ),
         from(
@@ -48,6 +50,7 @@ fn permissions(role: Role) -> Permissions {
                 P::TurnManage,
                 P::LinkManage,
                 P::BranchManage,
+                P::MemoryManage,
                 P::SessionPause,
                 P::ContextOverride,
             ],

@@ -178,6 +178,58 @@ export interface paths {
         patch: operations["patch_sessions_session_id"];
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/action-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the types of actions that have a schema. */
+        get: operations["get_sessions_session_id_action-types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/action-types/{type}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Says what data of a type must be from now on: the body is a JSON Schema. */
+        put: operations["put_sessions_session_id_action-types_type"];
+        post?: never;
+        /** Takes the schema of a type away: its data may be anything. */
+        delete: operations["delete_sessions_session_id_action-types_type"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Performs an action. Actions are read as events of the kind `action.performed`. */
+        post: operations["post_sessions_session_id_actions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/attachments": {
         parameters: {
             query?: never;
@@ -281,6 +333,95 @@ export interface paths {
         put?: never;
         /** Gives any command, as a WebSocket would. */
         post: operations["post_sessions_session_id_commands"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the shared context, or a part of it. */
+        get: operations["get_sessions_session_id_context"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Writes the shared context: `application/json-patch+json` is RFC 6902 with this product's own operations,
+         *     `application/merge-patch+json` is RFC 7396. `If-Match` with a version applies only to exactly that one.
+         */
+        patch: operations["patch_sessions_session_id_context"];
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/context/conflicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the conflicts that wait for people. */
+        get: operations["get_sessions_session_id_context_conflicts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/context/conflicts/{conflict_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Chooses in an open conflict. */
+        post: operations["post_sessions_session_id_context_conflicts_conflict_id"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/context/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads who wrote what; the last 10,000 writes are kept for this, the log keeps all. */
+        get: operations["get_sessions_session_id_context_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/context/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a write back, or brings everything or some paths back to a version, by a new write. */
+        post: operations["post_sessions_session_id_context_revert"];
         delete?: never;
         options?: never;
         head?: never;
@@ -439,6 +580,43 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/memories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists memories, pinned ones first, then the newest first. There are at most 200, so all are told at once. */
+        get: operations["get_sessions_session_id_memories"];
+        put?: never;
+        /** Adds a memory. */
+        post: operations["post_sessions_session_id_memories"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/memories/{memory_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a memory. */
+        get: operations["get_sessions_session_id_memories_memory_id"];
+        put?: never;
+        post?: never;
+        /** Removes a memory; every text that it has had is erased. */
+        delete: operations["delete_sessions_session_id_memories_memory_id"];
+        options?: never;
+        head?: never;
+        /** Changes a memory's text, tags or place. */
+        patch: operations["patch_sessions_session_id_memories_memory_id"];
         trace?: never;
     };
     "/api/v1/sessions/{session_id}/messages": {
@@ -778,6 +956,50 @@ export interface components {
             /** @description Those in the session who have not, as far as is known. */
             not_by: components["schemas"]["Reader"][];
         };
+        /** @description Data of `action.define_type`. */
+        ActionDefineType: {
+            /** @description What its data must be, in the part of JSON Schema that `docs/actions.md` lists; absent: anything. */
+            schema?: unknown;
+            /** @description The type; 1 to 64 of the characters a-z, 0-9, `.`, `_`, `-`. */
+            type: string;
+        };
+        /** @description Data of `action.perform`. */
+        ActionPerform: {
+            /** @description What it says; at most 16 KiB as JSON, at most 32 levels deep. */
+            data?: unknown;
+            /** @description The type; 1 to 64 of the characters a-z, 0-9, `.`, `_`, `-`. */
+            type: string;
+        };
+        /** @description Data of `action.performed`. */
+        ActionPerformed: {
+            /** @description What it says; null once erased. */
+            data?: unknown;
+            /** @description Whether the data has been erased. */
+            redacted?: boolean;
+            /** @description The type. */
+            type: string;
+        };
+        /** @description Data of `action.redacted`: the data of all actions up to here is gone. */
+        ActionRedacted: {
+            /** @description Why. */
+            reason?: string | null;
+            /** @description The seq of the last one in `main`. */
+            upto: components["schemas"]["Seq"];
+        };
+        /** @description What data actions of a type may bear. */
+        ActionType: {
+            /** @description What its data must be, in the part of JSON Schema that `docs/actions.md` lists. */
+            schema: unknown;
+            /** @description The type, such as `vote.cast`. */
+            type: string;
+        };
+        /** @description Data of `action.type_defined`. */
+        ActionTypeDefined: {
+            /** @description What data of this type must be from now on; absent: anything. */
+            schema?: unknown;
+            /** @description The type. */
+            type: string;
+        };
         Actor: string;
         /** @description The last event that a client has. */
         After: {
@@ -921,6 +1143,16 @@ export interface components {
             seq?: components["schemas"]["Seq"] | null;
             stream?: components["schemas"]["Stream"] | null;
         };
+        /**
+         * @description Which commutative operation a change comes from.
+         * @enum {string}
+         */
+        ChangeHow: "inc" | "union" | "append";
+        /**
+         * @description What a change does to its place.
+         * @enum {string}
+         */
+        ChangeOp: "add" | "replace" | "remove";
         /** @description A point of a session that can be gone back to. */
         Checkpoint: {
             context?: components["schemas"]["Seq"] | null;
@@ -998,6 +1230,13 @@ export interface components {
             /** @description The whole checkpoint under its new name; readers do not hold automatic ones before they are named. */
             checkpoint: components["schemas"]["CheckpointInfo"];
         };
+        /** @description A choice. */
+        Choice: {
+            /** @description Which side is taken. */
+            take: components["schemas"]["Take"];
+            /** @description The value, when neither side's is taken. */
+            value?: Record<string, never> | null;
+        };
         /** @description What a client sends. */
         ClientFrame: (components["schemas"]["Hello"] & {
             /** @enum {string} */
@@ -1025,7 +1264,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1163,6 +1402,31 @@ export interface components {
             /** @enum {string} */
             name: "checkpoint.delete";
         } | {
+            /** @description Keep something in mind. */
+            data: components["schemas"]["MemoryAdd"];
+            /** @enum {string} */
+            name: "memory.add";
+        } | {
+            /** @description Change a memory's text, tags or place. */
+            data: components["schemas"]["MemoryEdit"];
+            /** @enum {string} */
+            name: "memory.edit";
+        } | {
+            /** @description Remove a memory, and its texts everywhere. */
+            data: components["schemas"]["MemoryRemove"];
+            /** @enum {string} */
+            name: "memory.remove";
+        } | {
+            /** @description Say what data of a type of actions must be. */
+            data: components["schemas"]["ActionDefineType"];
+            /** @enum {string} */
+            name: "action.define_type";
+        } | {
+            /** @description Do something beside speaking. */
+            data: components["schemas"]["ActionPerform"];
+            /** @enum {string} */
+            name: "action.perform";
+        } | {
             /** @description Ask the assistant about a message that is there already. */
             data: components["schemas"]["TurnAsk"];
             /** @enum {string} */
@@ -1207,6 +1471,21 @@ export interface components {
             data: components["schemas"]["TurnLose"];
             /** @enum {string} */
             name: "turn.lose";
+        } | {
+            /** @description Write the shared context. */
+            data: components["schemas"]["ContextPatch"];
+            /** @enum {string} */
+            name: "context.patch";
+        } | {
+            /** @description Take writes of the shared context back. */
+            data: components["schemas"]["ContextRevert"];
+            /** @enum {string} */
+            name: "context.revert";
+        } | {
+            /** @description Choose in an open conflict of the shared context. */
+            data: components["schemas"]["ContextResolve"];
+            /** @enum {string} */
+            name: "context.resolve";
         };
         /** @description What became of a command. */
         CommandAccepted: {
@@ -1243,10 +1522,222 @@ export interface components {
             stream?: components["schemas"]["Stream"] | null;
         };
         /**
+         * @description Why two writes conflict.
+         * @enum {string}
+         */
+        ConflictReason: "written" | "written_above" | "written_below" | "array_moved" | "gone" | "text_overlaps";
+        /**
          * Format: uuid
          * @description One socket or event stream of one reader.
          */
         ConnectionId: string;
+        /** @description Part of the context. */
+        ContextBody: {
+            /** @description What is there. */
+            value: Record<string, never>;
+            /** @description The version: the seq of the last write in `main`, 0 before the first. */
+            version: components["schemas"]["Seq"];
+        };
+        /** @description One change of the document, as it is recorded: plain RFC 6902 with what was there before. In order. */
+        ContextChange: {
+            how?: components["schemas"]["ChangeHow"] | null;
+            /** @description What it does. */
+            op: components["schemas"]["ChangeOp"];
+            /** @description Where; array elements by index. */
+            path: string;
+            /** @description The value from now on; absent when it is gone. */
+            value?: Record<string, never> | null;
+            /**
+             * @description The value before; absent when there was none, or when this event tells more than 256 KiB of such already: then
+             *     the version before tells it.
+             */
+            was?: Record<string, never> | null;
+        };
+        /** @description One operation that conflicts with a committed write. */
+        ContextConflict: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            base_version?: components["schemas"]["Seq"] | null;
+            /** @description Who made that write. */
+            by: components["schemas"]["Actor"];
+            /** @description What is there; absent when nothing is, or when it is larger than 2 KiB. */
+            current?: Record<string, never> | null;
+            /** @description The seq of the write that it conflicts with. */
+            current_version: components["schemas"]["Seq"];
+            /** @description The event of that write. */
+            event: components["schemas"]["EventId"];
+            /**
+             * Format: int32
+             * @description Which operation of the patch, from 0.
+             */
+            op_index: number;
+            /** @description Where. */
+            path: string;
+            /** @description Why the two conflict. */
+            reason: components["schemas"]["ConflictReason"];
+            /** @description What the author wants there; absent when it is to go, or when it is larger than 2 KiB. */
+            yours?: Record<string, never> | null;
+        };
+        /** @description Data of `context.conflicted`: the current value stays, people will choose. The event's id names the conflict. */
+        ContextConflicted: {
+            /** @description What it conflicts with. */
+            conflict: components["schemas"]["ContextConflict"];
+            /** @description The operation that was wanted. */
+            wanted: components["schemas"]["PatchOp"];
+        };
+        /** @description Conflicts that wait for people, the oldest first. */
+        ContextConflictsBody: {
+            /** @description The conflicts; at most 100. */
+            items: components["schemas"]["OpenConflict"][];
+        };
+        /** @description Writes of the context, the newest first. */
+        ContextHistoryBody: {
+            /** @description The writes; what exactly each has changed is in its event. */
+            items: components["schemas"]["ContextWrite"][];
+        };
+        /** @description Data of `context.patch`. Either `ops` or `merge`. */
+        ContextPatch: {
+            /**
+             * @description Whether all operations apply or none.
+             * @default true
+             */
+            atomic: boolean;
+            /** @default null */
+            base: components["schemas"]["Seq"] | null;
+            /** @default null */
+            if_version: components["schemas"]["Seq"] | null;
+            /** @description RFC 7396: an object that is laid over the document; null takes a member away. */
+            merge?: Record<string, never> | null;
+            /**
+             * @description RFC 6902 and this product's own operations, in order; at most 100.
+             * @default []
+             */
+            ops: components["schemas"]["PatchOp"][];
+            /**
+             * @description Why; at most 500 characters.
+             * @default null
+             */
+            reason: string | null;
+            /** @default null */
+            strategy: components["schemas"]["Strategy"] | null;
+        };
+        /** @description Data of `context.patched`. Its version is the event's seq, when it changes anything. */
+        ContextPatched: {
+            base?: components["schemas"]["Seq"] | null;
+            /** @description What has changed, in order; everything that was asked has been resolved to this. */
+            ops: components["schemas"]["ContextChange"][];
+            /** @description Writes of others that were overwritten. */
+            overwrote?: components["schemas"]["Overwrote"][];
+            /** @description Why, in the author's words. */
+            reason?: string | null;
+            /** @description Writes that this one takes back; nothing of them is removed from the log. */
+            reverts?: components["schemas"]["EventId"][];
+            /** @description Operations that were left out. */
+            skipped?: components["schemas"]["SkippedOp"][];
+            /** @description The loosest strategy that was used. */
+            strategy?: components["schemas"]["Strategy"];
+        };
+        /** @description Data of `context.refused`, in `staff`: a write that conflicted. Nothing of it was applied. */
+        ContextRefused: {
+            base?: components["schemas"]["Seq"] | null;
+            /** @description What conflicts. */
+            conflicts: components["schemas"]["ContextConflict"][];
+        };
+        /** @description What a refused writer is told beside the problem's own fields. */
+        ContextReport: {
+            /** @description What was applied: nothing. */
+            applied: components["schemas"]["ContextChange"][];
+            /** @description What conflicts. */
+            conflicts: components["schemas"]["ContextConflict"][];
+            /**
+             * @description The same patch made again on `version`: operations without conflict as they were, joined ones where both can be
+             *     kept; those that somebody must choose about are left out.
+             */
+            suggestion: components["schemas"]["PatchOp"][];
+            /** @description The document's version now: the base of `suggestion`. */
+            version: components["schemas"]["Seq"];
+        };
+        /** @description Data of `context.resolve`. */
+        ContextResolve: {
+            /** @description Which conflict. */
+            conflict: components["schemas"]["EventId"];
+            /** @description Which side is taken. */
+            take: components["schemas"]["Take"];
+            /** @description The value, when neither side's is taken. */
+            value?: Record<string, never> | null;
+        };
+        /** @description Data of `context.resolved`. */
+        ContextResolved: {
+            /** @description Which conflict. */
+            conflict: components["schemas"]["EventId"];
+            /** @description Which side was taken. */
+            take: components["schemas"]["Take"];
+        };
+        /** @description Data of `context.revert`. Either `event` or `to_version`. */
+        ContextRevert: {
+            /** @default null */
+            base: components["schemas"]["Seq"] | null;
+            /** @default null */
+            event: components["schemas"]["EventId"] | null;
+            /**
+             * @description Only at and below these paths; empty: everywhere.
+             * @default []
+             */
+            paths: string[];
+            /**
+             * @description Why; at most 500 characters.
+             * @default null
+             */
+            reason: string | null;
+            /** @default null */
+            strategy: components["schemas"]["Strategy"] | null;
+            /** @default null */
+            to_version: components["schemas"]["Seq"] | null;
+        };
+        /** @description Where the shared context stands. */
+        ContextView: {
+            /** @description The conflicts that wait for people, the oldest first. */
+            conflicts: components["schemas"]["EventId"][];
+            /** @description The seq of the last write in `main`; 0 before the first. */
+            version: components["schemas"]["Seq"];
+        };
+        /** @description One write, as lists show it; what exactly it changed is in its event. */
+        ContextWrite: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            base?: components["schemas"]["Seq"] | null;
+            /** @description Who wrote. */
+            by: components["schemas"]["Actor"];
+            /** @description Its event. */
+            event: components["schemas"]["EventId"];
+            /** @description What it changed, elements of arrays by their ids. */
+            paths: string[];
+            /** @description Which writes it takes back. */
+            reverts: components["schemas"]["EventId"][];
+            /** @description The version that it made. */
+            version: components["schemas"]["Seq"];
+        };
+        /** @description What came of a write. */
+        ContextWrittenBody: {
+            /** @description What has changed. */
+            applied: components["schemas"]["ContextChange"][];
+            /** @description Whether the key had been accepted before. */
+            duplicate: boolean;
+            /** @description The event. */
+            event: components["schemas"]["EventId"];
+            /** @description Writes of others that were overwritten. */
+            overwrote: components["schemas"]["Overwrote"][];
+            /** @description Operations that were left out. */
+            skipped: components["schemas"]["SkippedOp"][];
+            /** @description The version that the write made: its event's seq. */
+            version: components["schemas"]["Seq"];
+        };
         /** @description Data of `decision.record`. */
         DecisionRecord: {
             /** @description Which message. */
@@ -1499,6 +1990,41 @@ export interface components {
             /** @enum {string} */
             kind: "checkpoint.deleted";
         } | {
+            /** @description Something is kept in mind. */
+            data: components["schemas"]["MemoryAdded"];
+            /** @enum {string} */
+            kind: "memory.added";
+        } | {
+            /** @description A memory has another text or other tags. */
+            data: components["schemas"]["MemoryEdited"];
+            /** @enum {string} */
+            kind: "memory.edited";
+        } | {
+            /** @description A memory is gone, and its texts everywhere. */
+            data: components["schemas"]["MemoryRemoved"];
+            /** @enum {string} */
+            kind: "memory.removed";
+        } | {
+            /** @description A memory stands first, or no longer. */
+            data: components["schemas"]["MemoryPinned"];
+            /** @enum {string} */
+            kind: "memory.pinned";
+        } | {
+            /** @description A type of actions has another schema, or none. */
+            data: components["schemas"]["ActionTypeDefined"];
+            /** @enum {string} */
+            kind: "action.type_defined";
+        } | {
+            /** @description Somebody has done something beside speaking. */
+            data: components["schemas"]["ActionPerformed"];
+            /** @enum {string} */
+            kind: "action.performed";
+        } | {
+            /** @description The data of actions is gone, everywhere. */
+            data: components["schemas"]["ActionRedacted"];
+            /** @enum {string} */
+            kind: "action.redacted";
+        } | {
             /** @description The assistant was asked. */
             data: components["schemas"]["TurnQueued"];
             /** @enum {string} */
@@ -1608,6 +2134,26 @@ export interface components {
             data: components["schemas"]["SessionArchived"];
             /** @enum {string} */
             kind: "session.archived";
+        } | {
+            /** @description The shared context was written. */
+            data: components["schemas"]["ContextPatched"];
+            /** @enum {string} */
+            kind: "context.patched";
+        } | {
+            /** @description A write of the shared context conflicted. */
+            data: components["schemas"]["ContextRefused"];
+            /** @enum {string} */
+            kind: "context.refused";
+        } | {
+            /** @description A conflict in the shared context waits for people. */
+            data: components["schemas"]["ContextConflicted"];
+            /** @enum {string} */
+            kind: "context.conflicted";
+        } | {
+            /** @description Somebody has chosen. */
+            data: components["schemas"]["ContextResolved"];
+            /** @enum {string} */
+            kind: "context.resolved";
         };
         /** @description Everything about an event but its content. */
         EventHeader: {
@@ -1907,6 +2453,18 @@ export interface components {
          */
         LinkId: string;
         /** @description Part of a list. */
+        List_ActionType: {
+            /** @description The items. */
+            items: {
+                /** @description What its data must be, in the part of JSON Schema that `docs/actions.md` lists. */
+                schema: unknown;
+                /** @description The type, such as `vote.cast`. */
+                type: string;
+            }[];
+            /** @description The page token of what follows; null at the end. */
+            next?: string | null;
+        };
+        /** @description Part of a list. */
         List_CheckpointInfo: {
             /** @description The items. */
             items: (components["schemas"]["Checkpoint"] & {
@@ -1971,6 +2529,35 @@ export interface components {
                  * @description How often it was used.
                  */
                 uses: number;
+            }[];
+            /** @description The page token of what follows; null at the end. */
+            next?: string | null;
+        };
+        /** @description Part of a list. */
+        List_Memory: {
+            /** @description The items. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /** @description Who added it. */
+                author: components["schemas"]["Actor"];
+                /**
+                 * Format: date-time
+                 * @description When its text or tags were last changed; absent: never.
+                 */
+                edited_at?: string | null;
+                /** @description The memory: the id of the event that added it. */
+                id: components["schemas"]["MemoryId"];
+                /** @description Whether it stands first, for people and for assistants. */
+                pinned?: boolean;
+                source?: components["schemas"]["MessageId"] | null;
+                /** @description Words to find it by. */
+                tags?: string[];
+                /** @description What is remembered; 1 to 1,000 characters. */
+                text: string;
             }[];
             /** @description The page token of what follows; null at the end. */
             next?: string | null;
@@ -2076,6 +2663,118 @@ export interface components {
          * @enum {string}
          */
         Membership: "joined" | "left" | "removed";
+        /** @description Something that a session keeps in mind, beside what is said in it. */
+        Memory: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who added it. */
+            author: components["schemas"]["Actor"];
+            /**
+             * Format: date-time
+             * @description When its text or tags were last changed; absent: never.
+             */
+            edited_at?: string | null;
+            /** @description The memory: the id of the event that added it. */
+            id: components["schemas"]["MemoryId"];
+            /** @description Whether it stands first, for people and for assistants. */
+            pinned?: boolean;
+            source?: components["schemas"]["MessageId"] | null;
+            /** @description Words to find it by. */
+            tags?: string[];
+            /** @description What is remembered; 1 to 1,000 characters. */
+            text: string;
+        };
+        /** @description Data of `memory.add`. */
+        MemoryAdd: {
+            /** @description Whether it stands first. */
+            pinned?: boolean;
+            source?: components["schemas"]["MessageId"] | null;
+            /** @description At most 10 words of at most 40 characters. */
+            tags?: string[];
+            /** @description What is to be remembered; 1 to 1,000 characters. */
+            text: string;
+        };
+        /** @description Data of `memory.added`. The memory's id is the event's id. */
+        MemoryAdded: {
+            /** @description Whether it stands first. */
+            pinned?: boolean;
+            /** @description Whether text and tags have been erased. */
+            redacted?: boolean;
+            source?: components["schemas"]["MessageId"] | null;
+            /** @description Words to find it by. */
+            tags?: string[];
+            /** @description What is remembered. */
+            text: string;
+        };
+        /** @description What of a memory changes; what is absent stays. */
+        MemoryChange: {
+            /**
+             * @description Whether it stands first. Anybody's.
+             * @default null
+             */
+            pinned: boolean | null;
+            /**
+             * @description Its tags, all of them. Own memories, moderators everybody's.
+             * @default null
+             */
+            tags: string[] | null;
+            /**
+             * @description Its text; 1 to 1,000 characters. Own memories, moderators everybody's.
+             * @default null
+             */
+            text: string | null;
+        };
+        /** @description Data of `memory.edit`; what is absent stays. */
+        MemoryEdit: {
+            /** @description Which memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description Whether it stands first; anybody's. */
+            pinned?: boolean | null;
+            /** @description Its tags from now on, all of them; own memories, or with `memory_manage`. */
+            tags?: string[] | null;
+            /** @description Its text from now on; own memories, or with `memory_manage`. */
+            text?: string | null;
+        };
+        /** @description Data of `memory.edited`; what is absent stays. */
+        MemoryEdited: {
+            /** @description Which memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description Whether text and tags have been erased. */
+            redacted?: boolean;
+            /** @description Its tags from now on, all of them. */
+            tags?: string[] | null;
+            /** @description Its text from now on. */
+            text?: string | null;
+        };
+        /**
+         * Format: uuid
+         * @description Something that a session keeps in mind.
+         */
+        MemoryId: string;
+        /** @description Data of `memory.pinned`. */
+        MemoryPinned: {
+            /** @description Which memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description Whether it stands first from now on. */
+            pinned: boolean;
+        };
+        /** @description Data of `memory.remove`. */
+        MemoryRemove: {
+            /** @description Which memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description Why; at most 500 characters. */
+            reason?: string | null;
+        };
+        /** @description Data of `memory.removed`; its texts are erased with it. */
+        MemoryRemoved: {
+            /** @description Which memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description Why. */
+            reason?: string | null;
+        };
         /** @description A message and where it is. */
         MessageBody: {
             /** @description The message as it is now; `n` is its number in the stream, from 0, so its page is `n / 256`. */
@@ -2316,6 +3015,38 @@ export interface components {
             /** @description The name that others see. */
             display_name: string;
         };
+        /**
+         * @description What an operation of a patch does.
+         * @enum {string}
+         */
+        OpName: "add" | "remove" | "replace" | "move" | "copy" | "test" | "inc" | "union" | "remove_values" | "append" | "text";
+        /** @description A conflict that waits for people. */
+        OpenConflict: {
+            /** @description Who wanted the change. */
+            author: components["schemas"]["Actor"];
+            /** @description What it conflicts with, as it was then. */
+            conflict: components["schemas"]["ContextConflict"];
+            /** @description The conflict: the id of the event that recorded it. */
+            id: components["schemas"]["EventId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            since: string;
+            /** @description The operation that was wanted. */
+            wanted: components["schemas"]["PatchOp"];
+        };
+        /** @description A write that was overwritten although its author may not know. */
+        Overwrote: {
+            /** @description Who wrote it. */
+            by: components["schemas"]["Actor"];
+            /** @description Where. */
+            path: string;
+            /** @description The seq of that write. */
+            version: components["schemas"]["Seq"];
+            /** @description What was there; absent when nothing was, or when it is larger than 2 KiB. */
+            was?: Record<string, never> | null;
+        };
         /** @description A run of 256 folded messages of one stream. */
         Page: {
             /** @description The seq up to which everything is folded in. */
@@ -2471,6 +3202,19 @@ export interface components {
             /** @description The role from now on. */
             role: components["schemas"]["Role"];
         };
+        /** @description One operation of a patch. */
+        PatchOp: {
+            /** @description Where from; of `move` and `copy`. */
+            from?: string | null;
+            /** @description What it does. */
+            op: components["schemas"]["OpName"];
+            /** @description Where: a JSON Pointer, in which `@<id>` addresses an element of an array by its `id`. */
+            path: string;
+            /** @description With what; at most 64 KiB as JSON. */
+            value?: Record<string, never> | null;
+            /** @description The text that the author has read; of `text`. */
+            was?: string | null;
+        };
         /** @description Why a session is paused. */
         PauseBody: {
             /**
@@ -2500,7 +3244,7 @@ export interface components {
          * @description One thing that somebody may be allowed to do in a session. The number is its bit in [`Permissions`].
          * @enum {string}
          */
-        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage" | "session_pause";
+        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage" | "session_pause" | "context_write" | "context_override" | "memory_write" | "memory_manage" | "action_perform";
         /** @description A participant's presence. */
         Person: {
             /**
@@ -2537,7 +3281,7 @@ export interface components {
          */
         PresenceStatus: "active" | "idle" | "away" | "offline";
         /** @description One error, as REST answers and frames carry it (RFC 9457). */
-        Problem: {
+        Problem: (components["schemas"]["ContextReport"] | null) & {
             /** @description The stable word. */
             code: components["schemas"]["Code"];
             /** @description What happened here, and what to do. */
@@ -3168,6 +3912,18 @@ export interface components {
              */
             assistant: string;
             /**
+             * @description Whether every write of the shared context must say which version it rests on.
+             * @default false
+             */
+            context_base_required: boolean;
+            /**
+             * @description What becomes of writes of the shared context that conflict, by the longest prefix of their path.
+             * @default {}
+             */
+            context_strategies: {
+                [key: string]: components["schemas"]["Strategy"];
+            };
+            /**
              * Format: int32
              * @description How long nothing may happen in the active session before it ends; null: no limit. Unit: seconds; 1 to
              *     31,536,000.
@@ -3217,6 +3973,18 @@ export interface components {
              */
             assistant: string | null;
             /**
+             * @description See [`Settings::context_base_required`].
+             * @default null
+             */
+            context_base_required: boolean | null;
+            /**
+             * @description See [`Settings::context_strategies`]; all of them.
+             * @default null
+             */
+            context_strategies: {
+                [key: string]: components["schemas"]["Strategy"];
+            } | null;
+            /**
              * Format: int32
              * @description See [`Settings::idle_limit_s`]; null lifts it.
              * @default null
@@ -3251,6 +4019,23 @@ export interface components {
              * @default null
              */
             time_limit_s: number | null;
+        };
+        /**
+         * @description Why an operation was left out.
+         * @enum {string}
+         */
+        SkipReason: "conflict" | "open" | "path_not_found" | "type_clash" | "already_so";
+        /** @description An operation that was left out. */
+        SkippedOp: {
+            /**
+             * Format: int32
+             * @description Which operation of the patch, from 0.
+             */
+            op_index: number;
+            /** @description Where. */
+            path: string;
+            /** @description Why. */
+            reason: components["schemas"]["SkipReason"];
         };
         /** @description `snapshot` */
         Snapshot: {
@@ -3306,6 +4091,11 @@ export interface components {
             /** @description Participants who are connected. */
             users_in_sessions: number;
         };
+        /**
+         * @description What becomes of a write that conflicts with another one, from the strictest to the loosest.
+         * @enum {string}
+         */
+        Strategy: "reject" | "manual" | "first_writer_wins" | "merge" | "role_priority" | "last_writer_wins";
         /**
          * @description One audience's ordered part of a session's log.
          * @enum {string}
@@ -3374,6 +4164,11 @@ export interface components {
          * @enum {string}
          */
         SuccessionReason: "left" | "away";
+        /**
+         * @description Which side a person takes in an open conflict.
+         * @enum {string}
+         */
+        Take: "current" | "yours" | "value";
         /** @description A stream's history at a glance. */
         Timeline: {
             /** @description The identity of the numbering. */
@@ -3784,10 +4579,16 @@ export interface components {
         UserId: string;
         /** @description A session as one reader sees it, folded from the streams that the reader may read. */
         View: {
+            /** @description Types of actions that have a schema; absent when there are none. */
+            action_types?: components["schemas"]["ActionType"][];
             /** @description Checkpoints and branches. */
             branching: components["schemas"]["BranchingView"];
+            /** @description Where the shared context stands; absent before its first write. */
+            context?: components["schemas"]["ContextView"];
             /** @description Where it is in its life, when there is more to say than its state. */
             life?: components["schemas"]["LifeView"];
+            /** @description What is kept in mind, in the order of adding; absent when there is nothing. */
+            memories?: components["schemas"]["Memory"][];
             /** @description Everybody who is or was in it, in the order of first joining. */
             participants: components["schemas"]["Participant"][];
             session?: components["schemas"]["SessionView"] | null;
@@ -4345,6 +5146,139 @@ export interface operations {
             };
         };
     };
+    "get_sessions_session_id_action-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Types */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ActionType"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "put_sessions_session_id_action-types_type": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                type: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is so */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete_sessions_session_id_action-types_type": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                type: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is so */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_actions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActionPerform"];
+            };
+        };
+        responses: {
+            /** @description Recorded */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandAccepted"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_sessions_session_id_attachments: {
         parameters: {
             query?: {
@@ -4681,6 +5615,231 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CommandAccepted"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_context: {
+        parameters: {
+            query?: {
+                /** @description A JSON Pointer; `@<id>` addresses the element of an array whose `id` is that. Everything when absent. */
+                path?: string;
+                /** @description As it was at this version; as it is now when absent. */
+                version?: number;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is there; the version is in ETag as well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_sessions_session_id_context: {
+        parameters: {
+            query?: {
+                /** @description The version that the author has read: later writes to the same places conflict. Absent: written without looking. */
+                base?: number;
+                /** @description What becomes of what conflicts; absent: what the settings say for the path, else `reject`. */
+                strategy?: components["schemas"]["Strategy"];
+                /** @description Whether all operations apply or none; true when absent. */
+                atomic?: boolean;
+                /** @description Why; at most 500 characters. */
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json-patch+json": components["schemas"]["PatchOp"][];
+                "application/merge-patch+json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextWrittenBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_context_conflicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Conflicts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextConflictsBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_context_conflicts_conflict_id: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                conflict_id: components["schemas"]["EventId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Choice"];
+            };
+        };
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextWrittenBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_context_history: {
+        parameters: {
+            query?: {
+                /** @description Only writes before this version. */
+                before?: number;
+                /** @description How many; 1 to 200, 50 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Writes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextHistoryBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_context_revert: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContextRevert"];
+            };
+        };
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContextWrittenBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
@@ -5039,6 +6198,180 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["ServerFrame"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_memories: {
+        parameters: {
+            query?: {
+                /** @description Only those whose text or tags contain every one of these words. */
+                q?: string;
+                /** @description Only those with this tag. */
+                tag?: string;
+                /** @description Only pinned ones, or only others. */
+                pinned?: boolean;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Memories */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_Memory"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_memories: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemoryAdd"];
+            };
+        };
+        responses: {
+            /** @description The memory */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_memories_memory_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                memory_id: components["schemas"]["MemoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The memory */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_sessions_session_id_memories_memory_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                memory_id: components["schemas"]["MemoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_sessions_session_id_memories_memory_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                memory_id: components["schemas"]["MemoryId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemoryChange"];
+            };
+        };
+        responses: {
+            /** @description The memory */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

@@ -27,7 +27,8 @@ export type NoticeKind =
   | 'participant.profile_changed'
   | 'checkpoint.created'
   | 'context.conflicted'
-  | 'context.resolved';
+  | 'context.resolved'
+  | 'memory.added';
 
 export interface Notice {
   seq: number;
@@ -59,6 +60,7 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'checkpoint.created',
   'context.conflicted',
   'context.resolved',
+  'memory.added',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

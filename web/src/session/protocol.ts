@@ -46,7 +46,10 @@ export type Permission =
   | 'branch_manage'
   | 'session_pause'
   | 'context_write'
-  | 'context_override';
+  | 'context_override'
+  | 'memory_write'
+  | 'memory_manage'
+  | 'action_perform';
 
 // The shared context (crates/protocol/src/context.rs)
 
@@ -194,6 +197,29 @@ export interface SessionInfo {
   event_count: number;
 }
 
+// Memories and action types (crates/protocol/src/memory.rs)
+
+/** Something that a session keeps in mind. */
+export interface Memory {
+  id: Id;
+  text: string;
+  tags?: string[];
+  author: Actor;
+  at: Timestamp;
+  /** Absent while nobody has changed text or tags. */
+  edited_at?: Timestamp | null;
+  /** The message that it was made from. */
+  source?: Id | null;
+  pinned?: boolean;
+}
+
+/** What data actions of a type may bear. */
+export interface ActionType {
+  type: string;
+  /** In the part of JSON Schema that docs/actions.md lists. */
+  schema: unknown;
+}
+
 // Checkpoints and branches (crates/protocol/src/branching.rs)
 
 export interface BranchHead {
@@ -288,6 +314,15 @@ export interface EventData {
   /** The whole checkpoint under its new name. */
   'checkpoint.renamed': { checkpoint: CheckpointInfo };
   'checkpoint.deleted': { checkpoint: Id };
+  'memory.added': { text: string; tags?: string[]; source?: Id | null; pinned?: boolean; redacted?: boolean };
+  /** What is absent stays. */
+  'memory.edited': { memory: Id; text?: string | null; tags?: string[] | null; redacted?: boolean };
+  'memory.removed': { memory: Id; reason?: string | null };
+  'memory.pinned': { memory: Id; pinned: boolean };
+  /** Without a schema: its data may be anything. */
+  'action.type_defined': { type: string; schema?: unknown };
+  'action.performed': { type: string; data?: unknown; redacted?: boolean };
+  'action.redacted': { upto: number; reason?: string | null };
   'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null };
   'turn.edited': { turn: Id };
   'turn.withdrawn': { turn: Id };
@@ -392,6 +427,11 @@ export interface CommandData {
   'checkpoint.create': { name: string };
   'checkpoint.rename': { checkpoint: Id; name: string };
   'checkpoint.delete': { checkpoint: Id };
+  'memory.add': { text: string; tags?: string[]; source?: Id; pinned?: boolean };
+  'memory.edit': { memory: Id; text?: string; tags?: string[]; pinned?: boolean };
+  'memory.remove': { memory: Id; reason?: string };
+  'action.define_type': { type: string; schema?: unknown };
+  'action.perform': { type: string; data?: unknown };
   'turn.ask': { message: Id };
   'turn.edit': { turn: Id; text: string };
   'turn.withdraw': { turn: Id };
@@ -425,6 +465,10 @@ export interface View {
   participants: Participant[];
   turns: Turn[];
   branching: BranchingView;
+  /** What is kept in mind, in the order of adding; absent when there is nothing. */
+  memories?: Memory[];
+  /** Types of actions that have a schema; absent when there are none. */
+  action_types?: ActionType[];
   streams: { [S in Stream]?: StreamView };
   /** Where the shared context stands; absent before its first write. */
   context?: ContextView;

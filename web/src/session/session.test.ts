@@ -339,6 +339,16 @@ describe('a session', () => {
     expect(text(0), 'what happened between is not known').toBeUndefined();
   });
 
+  it('takes everything that the session is from a snapshot of main, not its streams alone', () => {
+    const session = newSession();
+    session.open();
+    const socket = goLive(4);
+    const life = { paused: null, ending: null, cause: 'the model is gone', warnings: [], detached: null, report: null };
+    const head: View = { ...emptyView(), life, streams: { main: { head: 9, count: 0, messages: [] } } };
+    socket.say({ type: 'snapshot', session_id: SESSION, at: { main: 9 }, head });
+    expect(session.state.view.life).toEqual(life);
+  });
+
   it('knows what is new, tells the server what was read, and takes up what it remembers', () => {
     vi.useFakeTimers();
     const session = newSession();

@@ -6,6 +6,7 @@
  * Nothing is changed in place: what stays is shared, so a changed part is known by its identity.
  */
 
+import { actionTypeDefined, memoryAdded, memoryEdited, memoryPinned, memoryRemoved } from './memories';
 import { checkpointCreated, checkpointDeleted, checkpointRenamed, emptyBranching } from './branching';
 import type {
   AnswerView,
@@ -49,6 +50,13 @@ export const KINDS: readonly EventKind[] = [
   'checkpoint.created',
   'checkpoint.renamed',
   'checkpoint.deleted',
+  'memory.added',
+  'memory.edited',
+  'memory.removed',
+  'memory.pinned',
+  'action.type_defined',
+  'action.performed',
+  'action.redacted',
   'turn.queued',
   'turn.edited',
   'turn.withdrawn',
@@ -154,6 +162,19 @@ export function fold(view: View, event: SessionEvent): View {
       return withBranching(moved, (b) => checkpointRenamed(b, event.data.checkpoint));
     case 'checkpoint.deleted':
       return withBranching(moved, (b) => checkpointDeleted(b, event.data.checkpoint));
+    case 'memory.added':
+      return memoryAdded(moved, event);
+    case 'memory.edited':
+      return memoryEdited(moved, event);
+    case 'memory.removed':
+      return memoryRemoved(moved, event.data.memory);
+    case 'memory.pinned':
+      return memoryPinned(moved, event.data.memory, event.data.pinned);
+    case 'action.type_defined':
+      return actionTypeDefined(moved, event.data.type, event.data.schema);
+    case 'action.performed':
+    case 'action.redacted':
+      return moved;
     case 'turn.queued':
       return queued(moved, event.data, at);
     case 'turn.edited':

@@ -264,11 +264,10 @@ impl SessionSync {
             view.head = at;
             self.view.streams.insert(stream, view);
             if stream == Stream::Main {
-                self.view.session = head.session.take();
-                self.view.participants = std::mem::take(&mut head.participants);
-                self.view.turns = std::mem::take(&mut head.turns);
-                self.view.branching = std::mem::take(&mut head.branching);
-                self.view.life = std::mem::take(&mut head.life);
+                // Everything but the streams is told in `main`.
+                let (held, told) = (std::mem::take(&mut self.view.streams), std::mem::take(&mut head.streams));
+                self.view = View { streams: held, ..std::mem::take(&mut head) };
+                head.streams = told;
             }
             effect = Effect::Changed;
         }
@@ -382,11 +381,29 @@ impl SessionSync {
     fn clear(&mut self, stream: Stream) {
         self.view.streams.remove(&stream);
         if stream == Stream::Main {
-            self.view.session = None;
-            self.view.participants.clear();
-            self.view.turns.clear();
-            self.view.branching = Default::default();
-            self.view.life = Default::default();
+            self.view = View { streams: std::mem::take(&mut self.view.streams), ..View::default() };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roundtable_protocol::view::LifeView;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_main_brings_everything_that_the_session_is() {
+        let mut sync = SessionSync::default();
+        sync.streams.insert(Stream::Main, StreamSync::default());
+        let life = LifeView { cause: Some("the model is gone".to_owned()), ..LifeView::default() };
+        let mut head = View { life, ..View::default() };
+        head.streams.entry(Stream::Main).or_default().head = Seq(7);
+        let at = BTreeMap::from([(Stream::Main, Seq(7))]);
+        let session_id = SessionId::NIL;
+        assert_eq!(sync.snapshot(Snapshot { session_id, at, head: head.clone() }, 0), Effect::Changed);
+        assert_eq!(sync.view, head);
+        sync.forget(Stream::Main);
+        assert_eq!(sync.view, View::default(), "and all of it goes with the stream");
     }
 }

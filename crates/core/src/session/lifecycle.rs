@@ -260,7 +260,9 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::ParticipantChangeRole(_)
         | Command::ParticipantChangeProfile(_)
         | Command::CheckpointRename(_)
-        | Command::CheckpointDelete(_) => !state.is_ended(),
+        | Command::CheckpointDelete(_)
+        | Command::ActionDefineType(_)
+        | Command::MemoryRemove(_) => !state.is_ended(),
         // A failed session may first need another assistant, or more time, before it can be resumed.
         Command::SessionChangeSettings(_) | Command::SessionChangeExpiry(_) => {
             !state.is_ended() || state == SessionState::Failed
@@ -270,6 +272,9 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::DecisionRecord(_)
         | Command::DecisionWithdraw(_)
         | Command::CheckpointCreate(_)
+        | Command::MemoryAdd(_)
+        | Command::MemoryEdit(_)
+        | Command::ActionPerform(_)
         | Command::TurnAsk(_)
         | Command::TurnEdit(_)
         | Command::TurnWithdraw(_)

@@ -24,7 +24,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, Draft};
-use super::{Session, lifecycle, text, turns};
+use super::{Session, actions, lifecycle, memories, text, turns};
 use crate::context::{Caller, Decision, Rejection, Upload};
 
 /// What is known about a message without its text.
@@ -427,11 +427,12 @@ pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decisio
     }
     draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason });
     lifecycle::untitle(by.session, &mut draft, data.message);
+    memories::forget_of(by.session, &mut draft, data.message);
     draft.redact(by.session.messages.texts(data.message));
     Ok(draft.finish())
 }
 
-/// Erases messages, the oldest first, as many as fit one commit.
+/// Erases messages, then memories and actions, the oldest first, as many as fit one commit.
 pub(super) fn erase_some(session: &Session, draft: &mut Draft, reason: &str) {
     let mut rows = 0;
     for id in session.messages.unerased() {
@@ -441,11 +442,14 @@ pub(super) fn erase_some(session: &Session, draft: &mut Draft, reason: &str) {
         let redacted = MessageRedacted { message: id, reason: Some(reason.to_owned()) };
         draft.push(message.stream, vec![message.event], redacted);
         lifecycle::untitle(session, draft, id);
+        memories::forget_of(session, draft, id);
         draft.redact(texts);
         if rows >= ERASED_AT_ONCE {
-            break;
+            return;
         }
     }
+    rows += memories::erase_some(session, draft, ERASED_AT_ONCE - rows, reason);
+    actions::erase_some(session, draft, ERASED_AT_ONCE.saturating_sub(rows), reason);
 }
 
 pub(super) fn decide_record(by: &By<'_>, data: &DecisionRecord) -> Result<Decision, Rejection> {

@@ -45,7 +45,9 @@ impl Session {
 
     /// Returns when what was said has to be erased because nobody wanted it recorded; none once it is.
     fn forgets_at(&self) -> Option<Timestamp> {
-        self.lifecycle.forgets_at().filter(|_| self.messages.unerased().next().is_some())
+        let kept =
+            || self.messages.unerased().next().is_some() || !self.memories.is_empty() || !self.actions.is_empty();
+        self.lifecycle.forgets_at().filter(|_| kept())
     }
 
     /// Returns when somebody must look at this session again: now while anything is owed, else the next deadline. A

@@ -414,13 +414,23 @@ fn mask(all: &[P]) -> Permissions {
 /// What each role may do here: the rows that matter to these tests.
 fn rights(role: Role) -> (Permissions, StreamSet) {
     let viewer = [P::SessionView, P::ParticipantBe];
-    let collaborator =
-        [P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite, P::ContextWrite];
+    let collaborator = [
+        P::MessagePost,
+        P::SidePost,
+        P::TurnPrompt,
+        P::TurnStop,
+        P::DecisionRecord,
+        P::BranchWrite,
+        P::ContextWrite,
+        P::MemoryWrite,
+        P::ActionPerform,
+    ];
     let moderator = [
         P::ParticipantRemove,
         P::ParticipantChangeRole,
         P::MessageRedactAny,
         P::TurnManage,
+        P::MemoryManage,
         P::BranchManage,
         P::SessionPause,
         P::ContextOverride,

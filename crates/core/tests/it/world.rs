@@ -11,8 +11,8 @@ use roundtable_protocol::context::{OpName, PatchOp, Strategy as Conflicts, Take}
 use roundtable_protocol::event::{Event, EventBody, SessionArchived};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
-    AttachmentId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MessageId, ParticipantId, Seq, SessionId,
-    Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
+    AttachmentId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MemoryId, MessageId, ParticipantId, Seq,
+    SessionId, Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{
     Attachment, EndReason, Membership, ParticipantKind, Pending, Respond, SessionKind, SessionState, Settings,
@@ -37,7 +37,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 41;
+const KINDS: u8 = 46;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -48,7 +48,7 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41];
+    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..KINDS];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
@@ -216,9 +216,17 @@ impl World {
             EventBody::MessageRedacted(data) => Some(data.message),
             _ => None,
         });
+        let forgotten = |id: MemoryId| {
+            decision.events.iter().any(|e| matches!(&e.body, EventBody::MemoryRemoved(data) if data.memory == id))
+        };
+        let goes = |known: &Event| match &known.body {
+            EventBody::MemoryAdded(_) => forgotten(MemoryId(known.header.id.0)),
+            EventBody::MemoryEdited(data) => forgotten(data.memory),
+            _ => known.text_of().is_some() && known.text_of() == erased,
+        };
         for (stream, seq) in &decision.redactions {
             let known = self.log.iter().find(|e| (e.stream, e.seq) == (*stream, *seq)).expect("an earlier event");
-            assert!(known.text_of().is_some() && known.text_of() == erased, "only that message's text is erased");
+            assert!(goes(known), "only what the decision names is erased");
             self.redacted.insert((*stream, *seq));
         }
         for event in &decision.events {
@@ -427,6 +435,10 @@ impl World {
         assert!(v.branching.checkpoints.iter().all(|k| s.checkpoint(k.checkpoint.id) == Some(k)));
         let open: Vec<EventId> = s.context_conflicts().iter().map(|open| open.id).collect();
         assert_eq!((v.context.version, &v.context.conflicts), (s.context_version(), &open));
+        let memories: Vec<_> = v.memories.iter().map(|m| (m.id, m.pinned)).collect();
+        assert_eq!(s.memories().collect::<Vec<_>>(), memories);
+        let types = v.action_types.iter().map(|t| (t.name.clone(), t.schema.clone())).collect();
+        assert_eq!(s.action_types(), &types);
         for stream in Stream::ALL {
             assert_eq!(v.head(stream), s.heads()[stream as usize]);
         }
@@ -558,8 +570,31 @@ impl World {
                 take: [Take::Current, Take::Yours, Take::Value][usize::from(t.b) % 3],
                 value: (t.b % 3 == 2).then(|| text.into()),
             }),
+            41 => Command::MemoryAdd(c::MemoryAdd {
+                text,
+                tags: vec![],
+                source: t.a.is_multiple_of(3).then_some(message),
+                pinned: t.b.is_multiple_of(4),
+            }),
+            42 => Command::MemoryEdit(c::MemoryEdit {
+                memory: self.memory(t),
+                text: t.b.is_multiple_of(2).then_some(text),
+                tags: t.b.is_multiple_of(3).then(Vec::new),
+                pinned: t.b.is_multiple_of(5).then_some(t.a.is_multiple_of(2)),
+            }),
+            43 => Command::MemoryRemove(c::MemoryRemove { memory: self.memory(t), reason: None }),
+            44 => Command::ActionPerform(c::ActionPerform { name: "vote".into(), data: text.into() }),
+            45 => Command::ActionDefineType(c::ActionDefineType {
+                name: "vote".into(),
+                schema: t.a.is_multiple_of(2).then(|| serde_json::json!({"maxLength": t.b})),
+            }),
             _ => return None,
         })
+    }
+
+    fn memory(&self, t: &Try) -> MemoryId {
+        let all: Vec<MemoryId> = self.session.memories().map(|(id, _)| id).collect();
+        Self::pick(&all, t.a, MemoryId::NIL)
     }
 
     fn checkpoint(&self, t: &Try) -> CheckpointId {
@@ -684,7 +719,17 @@ fn set(all: &[P]) -> Permissions {
 fn permissions(role: Role) -> Permissions {
     let rows: [&[P]; 4] = [
         &[P::SessionView, P::ParticipantBe],
-        &[P::MessagePost, P::SidePost, P::TurnPrompt, P::TurnStop, P::DecisionRecord, P::BranchWrite, P::ContextWrite],
+        &[
+            P::MessagePost,
+            P::SidePost,
+            P::TurnPrompt,
+            P::TurnStop,
+            P::DecisionRecord,
+            P::BranchWrite,
+            P::ContextWrite,
+            P::MemoryWrite,
+            P::ActionPerform,
+        ],
         &[
             P::ContextOverride,
             P::ParticipantRemove,
@@ -693,6 +738,7 @@ fn permissions(role: Role) -> Permissions {
             P::TurnManage,
             P::LinkManage,
             P::BranchManage,
+            P::MemoryManage,
             P::SessionPause,
         ],
         &[P::SessionChange, P::SessionEnd, P::SessionDelete],

@@ -4,10 +4,11 @@
 //! the request that it is about whenever that could be read; commands that only the server gives are unknown here.
 
 use roundtable_protocol::command::{
-    CheckpointCreate, CheckpointDelete, CheckpointRename, ContextPatch, ContextResolve, ContextRevert, DecisionRecord,
-    DecisionWithdraw, MessageEdit, MessagePost, MessageRedact, ParticipantChangeProfile, ParticipantChangeRole,
-    ParticipantLeave, ParticipantRemove, SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd,
-    SessionPause, SessionRename, SessionResume, SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
+    ActionDefineType, ActionPerform, CheckpointCreate, CheckpointDelete, CheckpointRename, ContextPatch,
+    ContextResolve, ContextRevert, DecisionRecord, DecisionWithdraw, MemoryAdd, MemoryEdit, MemoryRemove, MessageEdit,
+    MessagePost, MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
+    SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd, SessionPause, SessionRename, SessionResume,
+    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -97,6 +98,11 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "decision.withdraw" => shaped::<DecisionWithdraw>(data).map(Command::DecisionWithdraw),
         "checkpoint.create" => shaped::<CheckpointCreate>(data).map(Command::CheckpointCreate),
         "checkpoint.rename" => shaped::<CheckpointRename>(data).map(Command::CheckpointRename),
+        "memory.add" => shaped::<MemoryAdd>(data).map(Command::MemoryAdd),
+        "memory.edit" => shaped::<MemoryEdit>(data).map(Command::MemoryEdit),
+        "memory.remove" => shaped::<MemoryRemove>(data).map(Command::MemoryRemove),
+        "action.define_type" => shaped::<ActionDefineType>(data).map(Command::ActionDefineType),
+        "action.perform" => shaped::<ActionPerform>(data).map(Command::ActionPerform),
         "checkpoint.delete" => shaped::<CheckpointDelete>(data).map(Command::CheckpointDelete),
         "turn.ask" => shaped::<TurnAsk>(data).map(Command::TurnAsk),
         "turn.edit" => shaped::<TurnEdit>(data).map(Command::TurnEdit),

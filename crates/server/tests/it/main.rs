@@ -18,6 +18,7 @@ mod kill;
 mod life;
 mod limits;
 mod logs;
+mod memories;
 mod metrics;
 mod operator;
 mod people;

@@ -220,6 +220,10 @@ impl Person {
         Answer::of(self.call(Method::PATCH, path).json(&body)).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.call(Method::PUT, path).json(&body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         Answer::of(self.call(Method::DELETE, path)).await
     }

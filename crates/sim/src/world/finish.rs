@@ -131,6 +131,9 @@ fn difference(one: &View, other: &View) -> String {
     if one.participants != other.participants {
         return format!("participants: {:?} is not {:?}", one.participants, other.participants);
     }
+    if (&one.memories, &one.action_types) != (&other.memories, &other.action_types) {
+        return format!("memories: {:?} is not {:?}", one.memories, other.memories);
+    }
     if one.branching != other.branching {
         return format!("branching: {:?} is not {:?}", one.branching, other.branching);
     }

@@ -113,6 +113,8 @@ export function noticeWords(notice: Notice, live: Names): string {
       return t('chat.notice_context_conflict', { name });
     case 'context.resolved':
       return t('chat.notice_context_resolved', { name });
+    case 'memory.added':
+      return data['redacted'] ? '' : t('chat.notice_memory', { name, text: String(data['text'] ?? '') });
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });

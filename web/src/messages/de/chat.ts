@@ -111,6 +111,7 @@ export default {
   notice_role_by_rule: '{other} ist jetzt {role}',
   notice_renamed: '{name} hat die Sitzung „{title}“ genannt',
   notice_checkpoint: '{name} hat einen Punkt zum Zurückgehen gesetzt: „{title}“',
+  notice_memory: '{name} hat sich gemerkt: „{text}“',
   notice_settings: '{name} hat die Einstellungen geändert',
   notice_assistant: '{name} lässt jetzt {assistant} antworten',
   notice_recording: '{name} hat die Aufzeichnung eingeschaltet',

@@ -111,6 +111,7 @@ export default {
   notice_role_by_rule: '{other} is now {role}',
   notice_renamed: '{name} called the session “{title}”',
   notice_checkpoint: '{name} made a checkpoint: “{title}”',
+  notice_memory: '{name} added to the memories: “{text}”',
   notice_settings: '{name} changed the settings',
   notice_assistant: '{name} chose {assistant} to answer',
   notice_recording: '{name} switched recording on',

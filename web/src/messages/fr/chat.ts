@@ -111,6 +111,7 @@ export default {
   notice_role_by_rule: '{other} a maintenant le rôle {role}',
   notice_renamed: '{name} a nommé la session « {title} »',
   notice_checkpoint: '{name} a créé un point de retour : « {title} »',
+  notice_memory: '{name} a mis en mémoire : « {text} »',
   notice_settings: '{name} a changé les réglages',
   notice_assistant: '{name} fait maintenant répondre {assistant}',
   notice_recording: '{name} a activé l’enregistrement',

@@ -211,8 +211,8 @@ export class SessionSync {
       moved(sync, now);
       const held = frame.head.streams[stream] ?? { head: at, count: 0, messages: [] };
       const streams = { ...this.view.streams, [stream]: { ...held, head: at } };
-      const { session, participants, turns, branching, life } = stream === 'main' ? frame.head : this.view;
-      this.view = { session, participants, turns, branching, streams, ...(life ? { life } : {}) };
+      // Everything but the streams is told in `main`.
+      this.view = { ...(stream === 'main' ? frame.head : this.view), streams };
       effect = 'changed';
     }
     return effect;
