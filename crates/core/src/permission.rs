@@ -11,9 +11,9 @@ use roundtable_protocol::ids::Stream;
 ///
 /// `stream` is the stream that a message goes to or is in; other commands ignore it. Some commands allow more to those
 /// who have a second permission as well: erasing other people's messages ([`Permission::MessageRedactAny`]),
-/// withdrawing other people's waiting turns ([`Permission::TurnManage`]), renaming and deleting other people's
-/// checkpoints ([`Permission::BranchManage`]), writing the context by a looser strategy than the settings say
-/// ([`Permission::ContextOverride`]), changing and removing other people's memories
+/// withdrawing other people's waiting turns ([`Permission::TurnManage`]), changing other people's
+/// checkpoints and branches and restoring in place ([`Permission::BranchManage`]), writing the context by a looser
+/// strategy than the settings say ([`Permission::ContextOverride`]), changing and removing other people's memories
 /// ([`Permission::MemoryManage`]).
 pub fn permission(command: &Command, stream: Stream) -> Permission {
     match command {
@@ -34,9 +34,16 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
             Stream::Main | Stream::Staff | Stream::Stage => Permission::MessagePost,
         },
         Command::DecisionRecord(_) | Command::DecisionWithdraw(_) => Permission::DecisionRecord,
-        Command::CheckpointCreate(_) | Command::CheckpointRename(_) | Command::CheckpointDelete(_) => {
-            Permission::BranchWrite
-        }
+        Command::CheckpointCreate(_)
+        | Command::CheckpointRename(_)
+        | Command::CheckpointDelete(_)
+        | Command::CheckpointRestore(_)
+        | Command::BranchCreate(_)
+        | Command::BranchMove(_)
+        | Command::BranchRename(_)
+        | Command::BranchArchive(_)
+        | Command::BranchMerge(_) => Permission::BranchWrite,
+        Command::BranchFocus(_) => Permission::BranchManage,
         Command::MemoryAdd(_) | Command::MemoryEdit(_) | Command::MemoryRemove(_) => Permission::MemoryWrite,
         Command::ActionDefineType(_) => Permission::SessionChange,
         Command::ActionPerform(_) => Permission::ActionPerform,

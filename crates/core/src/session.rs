@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `actions` | types of actions and where actions are |
 //! | `memories` | what is kept in mind, without texts |
+//! | `branches` | lines of the conversation: heads, forks, merges |
 //! | `checkpoints` | named and automatic points that can be gone back to |
 //! | `lifecycle` | title, settings, states and legal moves, limits, who leads it |
 //! | `roster` | members, roles, names, the cap |
@@ -19,6 +20,7 @@
 //! | `draft` | numbering and naming events while a decision is made |
 //! | `text` | what people may write into fields, and `@name` |
 
+use roundtable_protocol::branching::CopiedFrom;
 use roundtable_protocol::command::{Command, Envelope};
 use roundtable_protocol::event::{Event, EventBody};
 use roundtable_protocol::ids::{Epoch, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, UserId};
@@ -32,6 +34,7 @@ use crate::context::{Caller, Context, Decision, Founding, Rejection};
 use crate::permission::permission;
 
 mod actions;
+mod branches;
 mod checkpoints;
 mod document;
 mod draft;
@@ -45,15 +48,17 @@ mod text;
 mod turns;
 
 pub use actions::MAX_ACTION_TYPES;
+pub use branches::{Compared, MAX_BRANCHES, MAX_PICKED};
 pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
 pub use lifecycle::host::HOST_GRACE;
 pub use lifecycle::limits::WARN_BEFORE;
 pub use memories::MAX_MEMORIES;
 pub use messages::{MessageRef, PageSpan};
 pub use owed::watched;
-pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, QueuedTurn, RunningTurn};
+pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, On, QueuedTurn, RunningTurn};
 
 use actions::Actions;
+use branches::Branches;
 use checkpoints::Checkpoints;
 use document::Document;
 use draft::By;
@@ -95,6 +100,7 @@ pub struct Session {
     roster: Roster,
     messages: Messages,
     turns: Turns,
+    branches: Branches,
     checkpoints: Checkpoints,
     document: Document,
     memories: Memories,
@@ -113,6 +119,7 @@ impl Session {
             roster: Roster::default(),
             messages: Messages::default(),
             turns: Turns::default(),
+            branches: Branches::default(),
             checkpoints: Checkpoints::default(),
             document: Document::default(),
             memories: Memories::default(),
@@ -169,6 +176,13 @@ impl Session {
             Command::MemoryRemove(data) => memories::decide_remove(&by, data),
             Command::ActionDefineType(data) => actions::decide_define_type(&by, data),
             Command::ActionPerform(data) => actions::decide_perform(&by, data),
+            Command::CheckpointRestore(data) => checkpoints::decide_restore(&by, data),
+            Command::BranchCreate(data) => branches::decide_create(&by, data),
+            Command::BranchMove(data) => branches::decide_move(&by, data),
+            Command::BranchRename(data) => branches::decide_rename(&by, data),
+            Command::BranchArchive(data) => branches::decide_archive(&by, data),
+            Command::BranchFocus(data) => branches::decide_focus(&by, data),
+            Command::BranchMerge(data) => branches::decide_merge(&by, data),
             Command::TurnAsk(data) => turns::decide_ask(&by, data),
             Command::TurnEdit(data) => turns::decide_edit(&by, data),
             Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
@@ -205,7 +219,10 @@ impl Session {
         let driver = self.turns.running().filter(|t| event.ends_turn() == Some(t.turn)).map(|t| t.driver.as_str());
         self.lifecycle.tally.apply(event, driver);
         match &event.body {
-            EventBody::SessionCreated(data) => self.lifecycle.apply_created(data, at),
+            EventBody::SessionCreated(data) => {
+                self.lifecycle.apply_created(data, at);
+                self.branches.apply_began(event, data);
+            }
             EventBody::SessionStarted(_) => self.lifecycle.apply_started(at),
             EventBody::SessionRenamed(data) => {
                 self.lifecycle.apply_renamed(data);
@@ -237,7 +254,11 @@ impl Session {
             EventBody::ParticipantRemoved(data) => self.roster.apply_removed(data),
             EventBody::ParticipantRoleChanged(data) => self.roster.apply_role_changed(data),
             EventBody::ParticipantProfileChanged(data) => self.roster.apply_profile_changed(data),
-            EventBody::MessagePosted(data) => self.messages.apply_posted(event, data),
+            EventBody::MessagePosted(data) => {
+                if self.messages.apply_posted(event, data) {
+                    self.branches.apply_said(event, roundtable_protocol::MessageId(event.header.id.0));
+                }
+            }
             EventBody::MessageEdited(data) => self.messages.apply_edited(event, data),
             EventBody::MessageRedacted(data) => self.messages.apply_redacted(event, data),
             EventBody::DecisionRecorded(data) => self.messages.apply_decision(event, data.message, true),
@@ -252,15 +273,24 @@ impl Session {
             EventBody::ActionTypeDefined(data) => self.actions.apply_type_defined(data),
             EventBody::ActionPerformed(_) => self.actions.apply_performed(event),
             EventBody::ActionRedacted(data) => self.actions.apply_redacted(data),
+            EventBody::CheckpointRestored(_) => {}
+            EventBody::BranchCreated(data) => self.branches.apply_created(event, data),
+            EventBody::BranchMoved(data) => self.branches.apply_moved(data),
+            EventBody::BranchRenamed(data) => self.branches.apply_renamed(data),
+            EventBody::BranchArchived(data) => self.branches.apply_archived(data),
+            EventBody::BranchFocused(data) => self.branches.apply_focused(data),
+            EventBody::BranchMerged(data) => self.branches.apply_merged(data),
             EventBody::TurnQueued(data) => {
-                self.turns.apply_queued(data, at);
+                self.turns.apply_queued(data, at, event.header.branch);
                 self.messages.apply_touched(event, data.message);
             }
             EventBody::TurnEdited(_) => {}
             EventBody::TurnWithdrawn(data) => self.turns.apply_withdrawn(data),
             EventBody::TurnStarted(data) => {
                 let requester = self.turns.apply_started(event, data);
-                self.messages.apply_answer(event, data, requester);
+                if self.messages.apply_answer(event, data, requester) {
+                    self.branches.apply_said(event, data.answer);
+                }
             }
             EventBody::TurnProgressed(data) => {
                 self.turns.apply_progressed(data);

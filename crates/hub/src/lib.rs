@@ -48,8 +48,8 @@ pub use context::{ContextValue, ContextWritten};
 pub use frame::Frame;
 pub use manager::MemoryQuery;
 pub use manager::{
-    Acknowledged, Created, EventPage, Health, History, HistoryQuery, Known, SessionManager, Standing, Stats,
-    TurnHealth, Unread,
+    Acknowledged, BranchList, Comparison, Created, EventPage, Health, History, HistoryQuery, Known, PathMessage,
+    SessionManager, Standing, Stats, TurnHealth, Unread,
 };
 pub use metrics::Metrics;
 pub use outbox::Outbox;

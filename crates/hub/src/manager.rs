@@ -44,6 +44,8 @@ pub use memories::MemoryQuery;
 pub use life::{Health, TurnHealth};
 pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};
 
+pub use branches::{BranchList, Comparison, PathMessage};
+
 /// How many turns may wait for a driver.
 const WORK_WAITING: usize = 256;
 /// Most bytes of one page of events.

@@ -14,14 +14,19 @@ use flate2::read::DeflateDecoder;
 use roundtable_core::session::PageSpan;
 use roundtable_protocol::event::BodyError;
 use roundtable_protocol::frame::{HEAD_MESSAGES, PAGE_MESSAGES, ServerFrame, Snapshot};
-use roundtable_protocol::view::{Page, StreamView};
+use roundtable_protocol::view::{MessageView, Page, StreamView};
 use roundtable_protocol::{Event, Rev, Seq, SessionId, Stream, StreamSet, View};
 use roundtable_store::{Store, StoreError, StoredEvent, ViewKey, ViewSnapshot};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::frame::{Frame, deflate};
 
 /// How many events after a head are replayed rather than folded in.
 const FOLD_AFTER: u64 = 256;
+/// The format of what is kept, raised whenever the fold makes something else of the same events: what another version
+/// has kept is made again from the log.
+const FORMAT: u32 = 1;
 /// How many events are read at once while folding.
 const CHUNK: usize = 2_000;
 
@@ -109,7 +114,7 @@ impl Views {
     pub(crate) async fn page(&self, stream: Stream, page: u64, span: PageSpan, full: bool) -> Result<Page, StoreError> {
         let key = ViewKey::Page(stream, page);
         if let Some(kept) = self.store.view(self.session, key).await?
-            && let Some(kept) = inflate(&kept.bytes).and_then(|json| serde_json::from_slice::<Page>(&json).ok())
+            && let Some(kept) = unpack::<Page>(&kept.bytes)
             && kept.at >= span.changed
         {
             return Ok(kept);
@@ -118,11 +123,37 @@ impl Views {
         let rev = self.store.head(self.session).await?.map_or(Rev::ZERO, |head| head.rev);
         let made = self.make_page(stream, page, span).await?;
         if full {
-            let json = serde_json::to_vec(&made).expect("a page serialises: string keys, no failing parts");
-            let snapshot = ViewSnapshot { rev, bytes: deflate(&json) };
-            self.keep(key, snapshot).await;
+            self.keep(key, ViewSnapshot { rev, bytes: pack(&made) }).await;
         }
         Ok(made)
+    }
+
+    /// Returns messages by their numbers, which go up, as they are now.
+    pub(crate) async fn messages(
+        &self,
+        stream: Stream,
+        numbers: &[u64],
+        spans: &[PageSpan],
+    ) -> Result<Vec<MessageView>, StoreError> {
+        let view = self.view(StreamSet::EMPTY.with(stream)).await?;
+        let newest = view.streams.get(&stream).map_or(&[][..], |s| &s.messages);
+        let held = newest.first().map_or(u64::MAX, |m| m.n);
+        let mut all = Vec::with_capacity(numbers.len());
+        let mut page: Option<Page> = None;
+        for n in numbers {
+            if *n >= held {
+                all.extend(newest.iter().find(|m| m.n == *n).cloned());
+                continue;
+            }
+            let number = n / PAGE_MESSAGES;
+            if page.as_ref().is_none_or(|p| p.page != number) {
+                let place = usize::try_from(number).unwrap_or(usize::MAX);
+                let Some(span) = spans.get(place) else { continue };
+                page = Some(self.page(stream, number, *span, place + 1 < spans.len()).await?);
+            }
+            all.extend(page.iter().flat_map(|p| &p.messages).find(|m| m.n == *n).cloned());
+        }
+        Ok(all)
     }
 
     async fn make_page(&self, stream: Stream, page: u64, span: PageSpan) -> Result<Page, StoreError> {
@@ -171,15 +202,13 @@ impl Views {
             return Ok((old, view));
         }
         let head = Head::new(self.session, rev, view.clone());
-        let json = serde_json::to_vec(&view).expect("a view serialises: string keys, no failing parts");
-        self.keep(ViewKey::Head(streams), ViewSnapshot { rev, bytes: deflate(&json) }).await;
+        self.keep(ViewKey::Head(streams), ViewSnapshot { rev, bytes: pack(&view) }).await;
         Ok((head, view))
     }
 
     async fn stored(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
         let Some(kept) = self.store.view(self.session, ViewKey::Head(streams)).await? else { return Ok(None) };
-        let view = inflate(&kept.bytes).and_then(|json| serde_json::from_slice::<View>(&json).ok());
-        Ok(view.map(|view| Head::new(self.session, kept.rev, view)))
+        Ok(unpack(&kept.bytes).map(|view| Head::new(self.session, kept.rev, view)))
     }
 
     async fn keep(&self, key: ViewKey, snapshot: ViewSnapshot) {
@@ -220,8 +249,20 @@ pub(crate) fn fold(view: &mut View, event: &StoredEvent) {
     }
 }
 
-fn inflate(bytes: &Bytes) -> Option<Vec<u8>> {
+/// What the store keeps.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    format: u32,
+    kept: T,
+}
+
+fn pack<T: Serialize>(kept: &T) -> Bytes {
+    let json = serde_json::to_vec(&Kept { format: FORMAT, kept });
+    deflate(&json.expect("views and pages serialise: string keys, no failing parts"))
+}
+
+fn unpack<T: DeserializeOwned>(bytes: &Bytes) -> Option<T> {
     let mut json = Vec::new();
     DeflateDecoder::new(bytes.as_ref()).read_to_end(&mut json).ok()?;
-    Some(json)
+    serde_json::from_slice::<Kept<T>>(&json).ok().filter(|k| k.format == FORMAT).map(|k| k.kept)
 }

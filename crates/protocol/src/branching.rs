@@ -1,6 +1,6 @@
 //! The nouns of checkpoints and branches.
 //!
-//! Owns: what a checkpoint holds. Must not know: how one is restored. Invariant: a checkpoint is a list of positions;
+//! Owns: what a checkpoint and a branch hold. Must not know: how one is restored. Invariant: a checkpoint is a list of positions;
 //! it holds nothing that could be lost with it.
 
 use std::collections::BTreeMap;
@@ -66,4 +66,72 @@ pub struct CheckpointInfo {
     pub at: Timestamp,
     /// The seq in `main` of the event that made it.
     pub seq: Seq,
+}
+
+/// A named line of the conversation: a head, and from there every message by its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Branch {
+    /// The branch.
+    pub id: BranchId,
+    /// What it is called.
+    pub name: String,
+    /// Its newest message; null while it has none.
+    pub head: Option<MessageId>,
+    /// The branch that it left.
+    pub from_branch: Option<BranchId>,
+    /// The last message that it shares with the branch that it left; null: it began anew.
+    pub fork_message: Option<MessageId>,
+    /// The seq in `main` up to which it shares the context of the branch that it left.
+    pub fork_seq: Seq,
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it is put away: nothing is written on it.
+    pub archived: bool,
+}
+
+/// What becomes of a message whose author has not seen the branch's newest one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadMoved {
+    /// It follows the newest one: right for two people who type at once.
+    #[default]
+    Append,
+    /// It begins a new branch where its author was.
+    Fork,
+    /// It is refused: `head_moved`.
+    Reject,
+}
+
+/// How what was said on one branch comes to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MergeHow {
+    /// The head moves to the other branch's head.
+    Adopt,
+    /// Some messages are copied.
+    Pick,
+    /// A text about them is posted.
+    Summary,
+}
+
+/// How a checkpoint is gone back to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreHow {
+    /// As a new branch; nothing else changes.
+    #[default]
+    Branch,
+    /// Every branch's head moves back to where it was.
+    InPlace,
+}
+
+/// Where the text of a copied message comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopiedFrom {
+    /// The message.
+    pub message: MessageId,
+    /// Who said it.
+    pub author: Actor,
 }

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::branching::HeadMoved;
 use crate::context::{PatchOp, Strategy, Take};
 use crate::event::{MessageEdited, SessionArchived};
 use crate::grant::Role;
 use crate::ids::{
-    AttachmentId, EventId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, Timestamp, TurnId, UserId,
+    AttachmentId, BranchId, EventId, LeaseId, LinkId, MessageId, ParticipantId, Seq, Stream, Timestamp, TurnId, UserId,
 };
 use crate::model::{EndReason, ParticipantKind, Pending, SettingsPatch, Usage, Visibility};
 
@@ -134,6 +135,27 @@ pub enum Command {
     /// Do something beside speaking.
     #[serde(rename = "action.perform")]
     ActionPerform(ActionPerform),
+    /// Go back to a checkpoint; nothing is deleted.
+    #[serde(rename = "checkpoint.restore")]
+    CheckpointRestore(CheckpointRestore),
+    /// Begin a branch.
+    #[serde(rename = "branch.create")]
+    BranchCreate(BranchCreate),
+    /// Move a branch's head.
+    #[serde(rename = "branch.move")]
+    BranchMove(BranchMove),
+    /// Give a branch another name.
+    #[serde(rename = "branch.rename")]
+    BranchRename(BranchRename),
+    /// Put a branch away, or take it out again.
+    #[serde(rename = "branch.archive")]
+    BranchArchive(BranchArchive),
+    /// Show everybody a branch.
+    #[serde(rename = "branch.focus")]
+    BranchFocus(BranchFocus),
+    /// Bring what was said on one branch to another.
+    #[serde(rename = "branch.merge")]
+    BranchMerge(BranchMerge),
     /// Ask the assistant about a message that is there already.
     #[serde(rename = "turn.ask")]
     TurnAsk(TurnAsk),
@@ -193,6 +215,13 @@ impl Command {
         "checkpoint.create",
         "checkpoint.rename",
         "checkpoint.delete",
+        "checkpoint.restore",
+        "branch.create",
+        "branch.move",
+        "branch.rename",
+        "branch.archive",
+        "branch.focus",
+        "branch.merge",
         "turn.ask",
         "turn.edit",
         "turn.withdraw",
@@ -241,31 +270,38 @@ impl Command {
             Self::CheckpointCreate(_) => 15,
             Self::CheckpointRename(_) => 16,
             Self::CheckpointDelete(_) => 17,
-            Self::TurnAsk(_) => 18,
-            Self::TurnEdit(_) => 19,
-            Self::TurnWithdraw(_) => 20,
-            Self::TurnStop(_) => 21,
-            Self::TurnStart(_) => 22,
-            Self::TurnProgress(_) => 23,
-            Self::TurnComplete(_) => 24,
-            Self::TurnFail(_) => 25,
-            Self::TurnLose(_) => 26,
-            Self::SessionPause(_) => 27,
-            Self::SessionResume(_) => 28,
-            Self::SessionDetach(_) => 29,
-            Self::SessionChangeExpiry(_) => 30,
-            Self::SessionFail(_) => 31,
-            Self::SessionAttach(_) => 32,
-            Self::SessionMissHost(_) => 33,
-            Self::SessionArchive(_) => 34,
-            Self::ContextPatch(_) => 35,
-            Self::ContextRevert(_) => 36,
-            Self::ContextResolve(_) => 37,
-            Self::MemoryAdd(_) => 38,
-            Self::MemoryEdit(_) => 39,
-            Self::MemoryRemove(_) => 40,
-            Self::ActionDefineType(_) => 41,
-            Self::ActionPerform(_) => 42,
+            Self::CheckpointRestore(_) => 18,
+            Self::BranchCreate(_) => 19,
+            Self::BranchMove(_) => 20,
+            Self::BranchRename(_) => 21,
+            Self::BranchArchive(_) => 22,
+            Self::BranchFocus(_) => 23,
+            Self::BranchMerge(_) => 24,
+            Self::TurnAsk(_) => 25,
+            Self::TurnEdit(_) => 26,
+            Self::TurnWithdraw(_) => 27,
+            Self::TurnStop(_) => 28,
+            Self::TurnStart(_) => 29,
+            Self::TurnProgress(_) => 30,
+            Self::TurnComplete(_) => 31,
+            Self::TurnFail(_) => 32,
+            Self::TurnLose(_) => 33,
+            Self::SessionPause(_) => 34,
+            Self::SessionResume(_) => 35,
+            Self::SessionDetach(_) => 36,
+            Self::SessionChangeExpiry(_) => 37,
+            Self::SessionFail(_) => 38,
+            Self::SessionAttach(_) => 39,
+            Self::SessionMissHost(_) => 40,
+            Self::SessionArchive(_) => 41,
+            Self::ContextPatch(_) => 42,
+            Self::ContextRevert(_) => 43,
+            Self::ContextResolve(_) => 44,
+            Self::MemoryAdd(_) => 45,
+            Self::MemoryEdit(_) => 46,
+            Self::MemoryRemove(_) => 47,
+            Self::ActionDefineType(_) => 48,
+            Self::ActionPerform(_) => 49,
         };
         Self::NAMES[i]
     }
@@ -463,6 +499,18 @@ pub struct MessagePost {
     /// Files that the author has uploaded for this stream and not posted yet; at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<AttachmentId>,
+    /// The branch that it goes to, in `main`; absent: that of `parent`, else the main one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The newest message of the branch that the author has seen; absent: it follows whatever is the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
+    /// What becomes of it when `parent` is not the newest any more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub if_head_moved: HeadMoved,
+    /// The message beside which it stands, as its other wording: it begins a new branch before that message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sibling_of: Option<MessageId>,
 }
 
 /// Data of `message.edit`.
@@ -514,6 +562,9 @@ pub struct DecisionWithdraw {
 pub struct TurnAsk {
     /// The message in `main` to answer.
     pub message: MessageId,
+    /// Another answer beside the one that there is: it begins a new branch at the message.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sibling: bool,
 }
 
 /// Data of `turn.edit`.
@@ -688,4 +739,8 @@ pub struct ContextResolve {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub value: Option<serde_json::Value>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

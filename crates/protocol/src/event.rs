@@ -229,6 +229,20 @@ kinds! {
     ActionPerformed = "action.performed",
     /// The data of actions is gone, everywhere.
     ActionRedacted = "action.redacted",
+    /// A checkpoint was gone back to.
+    CheckpointRestored = "checkpoint.restored",
+    /// A line of the conversation begins.
+    BranchCreated = "branch.created",
+    /// A branch's newest message is another one.
+    BranchMoved = "branch.moved",
+    /// A branch has another name.
+    BranchRenamed = "branch.renamed",
+    /// A branch was put away, or taken out again.
+    BranchArchived = "branch.archived",
+    /// Whoever presents shows a branch.
+    BranchFocused = "branch.focused",
+    /// What was said on one branch has come to another.
+    BranchMerged = "branch.merged",
     /// The assistant was asked.
     TurnQueued = "turn.queued",
     /// What is asked has changed while it waits.

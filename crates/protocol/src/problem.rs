@@ -134,6 +134,13 @@ codes! {
     ActionDataInvalid = "action_data_invalid", 422, false, "The data does not fit the schema of its type", "Caller: read the schema in the list of types.";
     DataTooLarge = "data_too_large", 413, false, "The data is too large", "Caller: send less, or keep it as an attachment.";
     DataTooDeep = "data_too_deep", 422, false, "The data is too deep", "Caller: write it flatter.";
+    NoSuchBranch = "no_such_branch", 404, false, "There is no such branch", "Caller: read the list of branches.";
+    NotYourBranch = "not_your_branch", 403, false, "Only who made it, or a moderator, may do this", "Caller: ask them.";
+    BranchIsArchived = "branch_is_archived", 409, false, "The branch is put away", "Caller: take it out again, or choose another one.";
+    MainBranchStays = "main_branch_stays", 409, false, "The main branch is not put away", "Caller: choose another branch.";
+    TooManyBranches = "too_many_branches", 409, false, "The session has 200 branches", "Caller: put some away.";
+    HeadMoved = "head_moved", 409, false, "Somebody has written on the branch meanwhile", "Caller: read what is new, then send again with the new head.";
+    NothingToMerge = "nothing_to_merge", 409, false, "Everything on that branch is there already", "Nobody: nothing was changed.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";
     TooManyConnections = "too_many_connections", 429, true, "Too many connections", "Caller: close some; administrator: raise the limit.";

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 pub use life::{DetachedView, DoneView, LifeView, PausedView, WarningView};
 
+use crate::branching::CopiedFrom;
 use crate::event::{
     Actor, Event, EventBody, ParticipantJoined, ParticipantProfileChanged, SessionCreated, TurnProgressed, TurnQueued,
     TurnStarted,
@@ -145,6 +146,15 @@ pub struct MessageView {
     /// Files that came with it; absent when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// The branch that it was said on; absent: the main one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The message that it follows. Absent: the message before it in the stream; the id of zeros: none, it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
+    /// The message whose text this is, when it was copied from another branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
 }
 
 /// How an answer stands.
@@ -211,7 +221,10 @@ impl View {
         let at = event.header.at;
         self.life.apply(event);
         match &event.body {
-            EventBody::SessionCreated(data) => self.session = Some(SessionView::new(data, at)),
+            EventBody::SessionCreated(data) => {
+                self.session = Some(SessionView::new(data, at));
+                self.branching.began(event, data);
+            }
             EventBody::SessionStarted(_) => self.with_session(|s| {
                 s.state = SessionState::Active;
                 s.started_at = Some(at);
@@ -259,14 +272,19 @@ impl View {
             EventBody::ParticipantRemoved(data) => self.membership(data.participant, Membership::Removed),
             EventBody::ParticipantRoleChanged(data) => self.role(data.participant, data.role),
             EventBody::ParticipantProfileChanged(data) => self.profile(data),
-            EventBody::MessagePosted(data) => stream.push(MessageView {
-                reply_to: data.reply_to,
-                mentions: data.mentions.clone(),
-                ask: data.ask,
-                redacted: data.redacted,
-                attachments: data.attachments.clone(),
-                ..MessageView::new(MessageId(event.header.id.0), event, data.text.clone())
-            }),
+            EventBody::MessagePosted(data) => {
+                stream.push(MessageView {
+                    parent: data.parent,
+                    copied_from: data.copied_from,
+                    reply_to: data.reply_to,
+                    mentions: data.mentions.clone(),
+                    ask: data.ask,
+                    redacted: data.redacted,
+                    attachments: data.attachments.clone(),
+                    ..MessageView::new(MessageId(event.header.id.0), event, data.text.clone())
+                });
+                self.branching.said(event, MessageId(event.header.id.0));
+            }
             EventBody::MessageEdited(data) => stream.with(data.message, |m| {
                 if !m.redacted {
                     m.text.clone_from(&data.text);
@@ -289,6 +307,13 @@ impl View {
             EventBody::MemoryPinned(data) => self.memory_pinned(data),
             EventBody::ActionTypeDefined(data) => self.action_type_defined(data),
             EventBody::ActionPerformed(_) | EventBody::ActionRedacted(_) => {}
+            EventBody::CheckpointRestored(_) => {}
+            EventBody::BranchCreated(data) => self.branching.created(event, data),
+            EventBody::BranchMoved(data) => self.branching.with(data.branch, |b| b.head = data.head),
+            EventBody::BranchRenamed(data) => self.branching.with(data.branch, |b| b.name.clone_from(&data.name)),
+            EventBody::BranchArchived(data) => self.branching.with(data.branch, |b| b.archived = data.archived),
+            EventBody::BranchFocused(data) => self.branching.focus = Some(data.branch),
+            EventBody::BranchMerged(data) => self.branching.merged(data),
             EventBody::TurnQueued(data) => self.queued(data, at),
             EventBody::TurnEdited(_) => {}
             EventBody::TurnWithdrawn(data) => self.turns.retain(|t| t.id != data.turn),
@@ -436,8 +461,10 @@ impl View {
             author: Actor::Participant(data.assistant),
             reply_to: Some(data.message),
             answer: Some(AnswerView::new(data)),
+            parent: data.parent,
             ..MessageView::new(data.answer, event, String::new())
         });
+        self.branching.said(event, data.answer);
     }
 
     fn ended(
@@ -517,6 +544,9 @@ impl MessageView {
             decision: false,
             answer: None,
             attachments: Vec::new(),
+            branch: event.header.branch,
+            parent: None,
+            copied_from: None,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod actions;
 pub mod admin;
 pub mod assistants;
 pub mod attachments;
+pub mod branches;
 pub mod checkpoints;
 pub mod codes;
 pub mod context;
@@ -85,6 +86,12 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(actions::perform))
         .routes(routes!(actions::types))
         .routes(routes!(actions::define, actions::undefine))
+        .routes(routes!(branches::create, branches::list))
+        .routes(routes!(branches::compare))
+        .routes(routes!(branches::get, branches::change))
+        .routes(routes!(branches::messages))
+        .routes(routes!(branches::merge))
+        .routes(routes!(checkpoints::restore))
         .routes(routes!(checkpoints::create, checkpoints::list))
         .routes(routes!(checkpoints::get, checkpoints::rename, checkpoints::delete))
         .routes(routes!(context::get, context::patch))

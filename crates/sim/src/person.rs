@@ -59,7 +59,10 @@ impl Person {
                 let message = if any { some(view, stream, rng, |_| true)? } else { own(view, stream, me, rng)? };
                 Command::MessageRedact(MessageRedact { message, reason: None })
             }
-            61..69 => Command::TurnAsk(TurnAsk { message: some(view, Stream::Main, rng, |m| m.answer.is_none())? }),
+            61..69 => Command::TurnAsk(TurnAsk {
+                message: some(view, Stream::Main, rng, |m| m.answer.is_none())?,
+                sibling: false,
+            }),
             69..80 => about_turns(view, text, rng)?,
             80..84 => Command::DecisionRecord(DecisionRecord { message: some(view, stream, rng, |_| true)? }),
             84..86 if role < Role::Owner => Command::ParticipantLeave(ParticipantLeave {}),
@@ -82,7 +85,7 @@ fn post(view: &View, stream: Stream, text: String, rng: &mut Rng) -> Command {
         1 => Some(false),
         _ => None,
     };
-    Command::MessagePost(MessagePost { text, reply_to, mentions: Vec::new(), ask, attachments: Vec::new() })
+    Command::MessagePost(MessagePost { text, reply_to, ask, ..MessagePost::default() })
 }
 
 fn about_turns(view: &View, text: String, rng: &mut Rng) -> Option<Command> {

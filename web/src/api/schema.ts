@@ -267,6 +267,96 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/branches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the branches. */
+        get: operations["get_sessions_session_id_branches"];
+        put?: never;
+        /** Begins a branch, at the newest message, at a message or at a seq. */
+        post: operations["post_sessions_session_id_branches"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/branches/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compares two branches: the newest message that both have, and what each has alone. */
+        get: operations["get_sessions_session_id_branches_compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/branches/{branch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a branch. */
+        get: operations["get_sessions_session_id_branches_branch_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Renames a branch, puts it away or takes it out, moves its head, shows it to everybody: one command each, in the
+         *     order archived, head, name, focus.
+         */
+        patch: operations["patch_sessions_session_id_branches_branch_id"];
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/branches/{branch_id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings what was said on another branch to this one. */
+        post: operations["post_sessions_session_id_branches_branch_id_merge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/branches/{branch_id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a branch's messages, the newest first, each with what it follows and what stands beside it. */
+        get: operations["get_sessions_session_id_branches_branch_id_messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/checkpoints": {
         parameters: {
             query?: never;
@@ -302,6 +392,23 @@ export interface paths {
         head?: never;
         /** Gives a checkpoint another name. One that a rule has made is kept from then on. */
         patch: operations["patch_sessions_session_id_checkpoints_checkpoint_id"];
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Goes back to a checkpoint, as a new branch or in place. Nothing is deleted, and nobody's rights change. */
+        post: operations["post_sessions_session_id_checkpoints_checkpoint_id_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/sessions/{session_id}/code": {
@@ -1106,6 +1213,78 @@ export interface components {
          * @description A file that somebody has uploaded into a session.
          */
         AttachmentId: string;
+        /** @description A named line of the conversation: a head, and from there every message by its parent. */
+        Branch: {
+            /** @description Whether it is put away: nothing is written on it. */
+            archived: boolean;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who made it. */
+            by: components["schemas"]["Actor"];
+            fork_message?: components["schemas"]["MessageId"] | null;
+            /** @description The seq in `main` up to which it shares the context of the branch that it left. */
+            fork_seq: components["schemas"]["Seq"];
+            from_branch?: components["schemas"]["BranchId"] | null;
+            head?: components["schemas"]["MessageId"] | null;
+            /** @description The branch. */
+            id: components["schemas"]["BranchId"];
+            /** @description What it is called. */
+            name: string;
+        };
+        /** @description Data of `branch.archive`. */
+        BranchArchive: {
+            /** @description Put it away, or take it out again. */
+            archived: boolean;
+            /** @description Which branch; never the main one. */
+            branch: components["schemas"]["BranchId"];
+        };
+        /** @description Data of `branch.archived`. */
+        BranchArchived: {
+            /** @description Whether it is put away from now on, or taken out again. */
+            archived: boolean;
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+        };
+        /** @description Data of `branch.create`; the branch's id is the command's key. */
+        BranchCreate: {
+            /** @default null */
+            from_branch: components["schemas"]["BranchId"] | null;
+            /** @default null */
+            message: components["schemas"]["MessageId"] | null;
+            /**
+             * @description What it is called; 1 to 80 characters; numbered when absent.
+             * @default null
+             */
+            name: string | null;
+            /** @default null */
+            seq: components["schemas"]["Seq"] | null;
+        };
+        /** @description Data of `branch.created`. */
+        BranchCreated: {
+            /** @description The branch. */
+            branch: components["schemas"]["BranchId"];
+            fork_message?: components["schemas"]["MessageId"] | null;
+            /** @description The seq in `main` up to which it shares the context of the branch that it leaves. */
+            fork_seq: components["schemas"]["Seq"];
+            /** @description The branch that it leaves. */
+            from_branch: components["schemas"]["BranchId"];
+            head?: components["schemas"]["MessageId"] | null;
+            /** @description What it is called. */
+            name: string;
+        };
+        /** @description Data of `branch.focus`. */
+        BranchFocus: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+        };
+        /** @description Data of `branch.focused`: what whoever presents shows; what each reader looks at is their own affair. */
+        BranchFocused: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+        };
         /** @description The newest message of a branch. */
         BranchHead: {
             /** @description The branch. */
@@ -1117,14 +1296,107 @@ export interface components {
          * @description A named line of the conversation.
          */
         BranchId: string;
+        /** @description Data of `branch.merge`. */
+        BranchMerge: {
+            /** @description The branch whose messages come. */
+            from: components["schemas"]["BranchId"];
+            /** @description How. */
+            how: components["schemas"]["MergeHow"];
+            if_head?: components["schemas"]["MessageId"] | null;
+            /** @description The branch that gains. */
+            into: components["schemas"]["BranchId"];
+            /** @description Which messages are picked; 1 to 100, all on `from` and none on `into`. */
+            messages?: components["schemas"]["MessageId"][];
+            /** @description What the assistant is asked when it makes the summary; a sentence in English when absent. */
+            question?: string | null;
+            /** @description The summary; absent: the assistant is asked for one. */
+            text?: string | null;
+        };
+        /** @description Data of `branch.merged`. What is copied or summed up is posted by the events beside it. */
+        BranchMerged: {
+            /** @description The branch whose messages come. */
+            from: components["schemas"]["BranchId"];
+            head?: components["schemas"]["MessageId"] | null;
+            /** @description How. */
+            how: components["schemas"]["MergeHow"];
+            /** @description The branch that gains. */
+            into: components["schemas"]["BranchId"];
+            /** @description The messages that were picked, oldest first. */
+            messages?: components["schemas"]["MessageId"][];
+            previous?: components["schemas"]["MessageId"] | null;
+        };
+        /** @description Data of `branch.move`. */
+        BranchMove: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+            /** @description Its newest message from now on. */
+            head: components["schemas"]["MessageId"];
+            if_head?: components["schemas"]["MessageId"] | null;
+        };
+        /** @description Data of `branch.moved`. */
+        BranchMoved: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+            from?: components["schemas"]["MessageId"] | null;
+            head?: components["schemas"]["MessageId"] | null;
+        };
+        /** @description Changes of a branch; what is absent stays. */
+        BranchPatch: {
+            /**
+             * @description Put it away, or take it out again.
+             * @default null
+             */
+            archived: boolean | null;
+            /**
+             * @description True: show it to everybody.
+             * @default null
+             */
+            focus: boolean | null;
+            /** @default null */
+            head: components["schemas"]["MessageId"] | null;
+            /** @default null */
+            if_head: components["schemas"]["MessageId"] | null;
+            /**
+             * @description What it is called; 1 to 80 characters.
+             * @default null
+             */
+            name: string | null;
+        };
+        /** @description Data of `branch.rename`. */
+        BranchRename: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+            /** @description What it is called from now on; 1 to 80 characters. */
+            name: string;
+        };
+        /** @description Data of `branch.renamed`. */
+        BranchRenamed: {
+            /** @description Which branch. */
+            branch: components["schemas"]["BranchId"];
+            /** @description What it is called from now on. */
+            name: string;
+        };
+        /** @description The branches of a session. */
+        BranchesBody: {
+            focus?: components["schemas"]["BranchId"] | null;
+            /** @description The branches, the main one first, archived ones among them. */
+            items: components["schemas"]["Branch"][];
+        };
         /** @description The branches of the conversation and the named points of the session. */
         BranchingView: {
+            /**
+             * @description The branches, the main one first.
+             * @default []
+             */
+            branches: components["schemas"]["Branch"][];
             /**
              * @description The checkpoints that have a name, in the order in which they were made or named. Automatic ones without a name are
              *     read with `GET .../checkpoints`.
              * @default []
              */
             checkpoints: components["schemas"]["CheckpointInfo"][];
+            /** @default null */
+            focus: components["schemas"]["BranchId"] | null;
         };
         /** @description `bye` */
         Bye: {
@@ -1230,6 +1502,24 @@ export interface components {
             /** @description The whole checkpoint under its new name; readers do not hold automatic ones before they are named. */
             checkpoint: components["schemas"]["CheckpointInfo"];
         };
+        /** @description Data of `checkpoint.restore`; the id of the branch that is made is the command's key. */
+        CheckpointRestore: {
+            branch?: components["schemas"]["BranchId"] | null;
+            /** @description Which checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+            /** @description As a new branch, or in place. */
+            how?: components["schemas"]["RestoreHow"];
+            /** @description What the new branch is called; 1 to 80 characters; made from the checkpoint's name when absent. */
+            name?: string | null;
+        };
+        /** @description Data of `checkpoint.restored`; what it does to branches is in the events beside it. */
+        CheckpointRestored: {
+            branch?: components["schemas"]["BranchId"] | null;
+            /** @description Which checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+            /** @description How. */
+            how: components["schemas"]["RestoreHow"];
+        };
         /** @description A choice. */
         Choice: {
             /** @description Which side is taken. */
@@ -1264,7 +1554,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "no_such_branch" | "not_your_branch" | "branch_is_archived" | "main_branch_stays" | "too_many_branches" | "head_moved" | "nothing_to_merge" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1427,6 +1717,41 @@ export interface components {
             /** @enum {string} */
             name: "action.perform";
         } | {
+            /** @description Go back to a checkpoint; nothing is deleted. */
+            data: components["schemas"]["CheckpointRestore"];
+            /** @enum {string} */
+            name: "checkpoint.restore";
+        } | {
+            /** @description Begin a branch. */
+            data: components["schemas"]["BranchCreate"];
+            /** @enum {string} */
+            name: "branch.create";
+        } | {
+            /** @description Move a branch's head. */
+            data: components["schemas"]["BranchMove"];
+            /** @enum {string} */
+            name: "branch.move";
+        } | {
+            /** @description Give a branch another name. */
+            data: components["schemas"]["BranchRename"];
+            /** @enum {string} */
+            name: "branch.rename";
+        } | {
+            /** @description Put a branch away, or take it out again. */
+            data: components["schemas"]["BranchArchive"];
+            /** @enum {string} */
+            name: "branch.archive";
+        } | {
+            /** @description Show everybody a branch. */
+            data: components["schemas"]["BranchFocus"];
+            /** @enum {string} */
+            name: "branch.focus";
+        } | {
+            /** @description Bring what was said on one branch to another. */
+            data: components["schemas"]["BranchMerge"];
+            /** @enum {string} */
+            name: "branch.merge";
+        } | {
             /** @description Ask the assistant about a message that is there already. */
             data: components["schemas"]["TurnAsk"];
             /** @enum {string} */
@@ -1520,6 +1845,18 @@ export interface components {
             /** @description Which session. */
             session_id: components["schemas"]["SessionId"];
             stream?: components["schemas"]["Stream"] | null;
+        };
+        /** @description Two branches beside each other. */
+        ComparisonBody: {
+            ancestor?: components["schemas"]["MessageId"] | null;
+            /** @description How many messages only the first one has. */
+            count_a: number;
+            /** @description How many messages only the second one has. */
+            count_b: number;
+            /** @description What only the first one has, oldest first; at most the newest 200. */
+            only_a: components["schemas"]["MessageView"][];
+            /** @description What only the second one has, oldest first; at most the newest 200. */
+            only_b: components["schemas"]["MessageView"][];
         };
         /**
          * @description Why two writes conflict.
@@ -1737,6 +2074,13 @@ export interface components {
             skipped: components["schemas"]["SkippedOp"][];
             /** @description The version that the write made: its event's seq. */
             version: components["schemas"]["Seq"];
+        };
+        /** @description Where the text of a copied message comes from. */
+        CopiedFrom: {
+            /** @description Who said it. */
+            author: components["schemas"]["Actor"];
+            /** @description The message. */
+            message: components["schemas"]["MessageId"];
         };
         /** @description Data of `decision.record`. */
         DecisionRecord: {
@@ -2025,6 +2369,41 @@ export interface components {
             /** @enum {string} */
             kind: "action.redacted";
         } | {
+            /** @description A checkpoint was gone back to. */
+            data: components["schemas"]["CheckpointRestored"];
+            /** @enum {string} */
+            kind: "checkpoint.restored";
+        } | {
+            /** @description A line of the conversation begins. */
+            data: components["schemas"]["BranchCreated"];
+            /** @enum {string} */
+            kind: "branch.created";
+        } | {
+            /** @description A branch's newest message is another one. */
+            data: components["schemas"]["BranchMoved"];
+            /** @enum {string} */
+            kind: "branch.moved";
+        } | {
+            /** @description A branch has another name. */
+            data: components["schemas"]["BranchRenamed"];
+            /** @enum {string} */
+            kind: "branch.renamed";
+        } | {
+            /** @description A branch was put away, or taken out again. */
+            data: components["schemas"]["BranchArchived"];
+            /** @enum {string} */
+            kind: "branch.archived";
+        } | {
+            /** @description Whoever presents shows a branch. */
+            data: components["schemas"]["BranchFocused"];
+            /** @enum {string} */
+            kind: "branch.focused";
+        } | {
+            /** @description What was said on one branch has come to another. */
+            data: components["schemas"]["BranchMerged"];
+            /** @enum {string} */
+            kind: "branch.merged";
+        } | {
             /** @description The assistant was asked. */
             data: components["schemas"]["TurnQueued"];
             /** @enum {string} */
@@ -2231,6 +2610,11 @@ export interface components {
                 [key: string]: components["schemas"]["Seq"];
             };
         };
+        /**
+         * @description What becomes of a message whose author has not seen the branch's newest one.
+         * @enum {string}
+         */
+        HeadMoved: "append" | "fork" | "reject";
         /** @description How a session is doing on this server. */
         HealthBody: {
             broken?: components["schemas"]["Code"] | null;
@@ -2586,6 +2970,19 @@ export interface components {
             next?: string | null;
         };
         /** @description Part of a list. */
+        List_PathMessageBody: {
+            /** @description The items. */
+            items: {
+                /** @description The message. */
+                message: components["schemas"]["MessageView"];
+                parent?: components["schemas"]["MessageId"] | null;
+                /** @description All messages that follow the same one, itself among them, oldest first. */
+                siblings: components["schemas"]["MessageId"][];
+            }[];
+            /** @description The page token of what follows; null at the end. */
+            next?: string | null;
+        };
+        /** @description Part of a list. */
         List_SessionItem: {
             /** @description The items. */
             items: (components["schemas"]["SessionInfo"] & {
@@ -2775,6 +3172,25 @@ export interface components {
             /** @description Why. */
             reason?: string | null;
         };
+        /** @description A merge into the branch that the path names. */
+        Merge: {
+            /** @description The branch whose messages come. */
+            from: components["schemas"]["BranchId"];
+            /** @description How. */
+            how: components["schemas"]["MergeHow"];
+            if_head?: components["schemas"]["MessageId"] | null;
+            /** @description Which messages are picked; 1 to 100. */
+            messages?: components["schemas"]["MessageId"][];
+            /** @description What the assistant is asked when it makes the summary. */
+            question?: string | null;
+            /** @description The summary; absent: the assistant is asked for one. */
+            text?: string | null;
+        };
+        /**
+         * @description How what was said on one branch comes to another.
+         * @enum {string}
+         */
+        MergeHow: "adopt" | "pick" | "summary";
         /** @description A message and where it is. */
         MessageBody: {
             /** @description The message as it is now; `n` is its number in the stream, from 0, so its page is `n / 256`. */
@@ -2809,9 +3225,14 @@ export interface components {
             ask?: boolean | null;
             /** @description Files that the author has uploaded for this stream and not posted yet; at most 10. */
             attachments?: components["schemas"]["AttachmentId"][];
+            branch?: components["schemas"]["BranchId"] | null;
+            /** @description What becomes of it when `parent` is not the newest any more. */
+            if_head_moved?: components["schemas"]["HeadMoved"];
             /** @description Whom it names, besides those that `@name` in the text names. */
             mentions?: components["schemas"]["ParticipantId"][];
+            parent?: components["schemas"]["MessageId"] | null;
             reply_to?: components["schemas"]["MessageId"] | null;
+            sibling_of?: components["schemas"]["MessageId"] | null;
             /** @description What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments. */
             text: string;
         };
@@ -2821,8 +3242,10 @@ export interface components {
             ask?: boolean;
             /** @description Files that came with it; none once erased. */
             attachments?: components["schemas"]["Attachment"][];
+            copied_from?: components["schemas"]["CopiedFrom"] | null;
             /** @description Whom it names. */
             mentions?: components["schemas"]["ParticipantId"][];
+            parent?: components["schemas"]["MessageId"] | null;
             /** @description Whether the text has been erased. */
             redacted?: boolean;
             reply_to?: components["schemas"]["MessageId"] | null;
@@ -2862,6 +3285,8 @@ export interface components {
             attachments?: components["schemas"]["Attachment"][];
             /** @description Who said it. */
             author: components["schemas"]["Actor"];
+            branch?: components["schemas"]["BranchId"] | null;
+            copied_from?: components["schemas"]["CopiedFrom"] | null;
             /** @description Whether it is marked as a decision. */
             decision: boolean;
             /** @description Whether its text is not the first one. */
@@ -2875,6 +3300,7 @@ export interface components {
              * @description Its number in its stream, from 0.
              */
             n: number;
+            parent?: components["schemas"]["MessageId"] | null;
             /** @description Whether its text has been erased. */
             redacted: boolean;
             reply_to?: components["schemas"]["MessageId"] | null;
@@ -2948,10 +3374,15 @@ export interface components {
             ask?: boolean | null;
             /** @description Files that were uploaded for this stream and not posted yet; at most 10. */
             attachments?: components["schemas"]["AttachmentId"][];
+            branch?: components["schemas"]["BranchId"] | null;
+            /** @description What becomes of it when `parent` is not the newest any more. */
+            if_head_moved?: components["schemas"]["HeadMoved"];
             /** @description Whom it names, besides those that `@name` in the text names. */
             mentions?: components["schemas"]["ParticipantId"][];
+            parent?: components["schemas"]["MessageId"] | null;
             reply_to?: components["schemas"]["MessageId"] | null;
             seen?: components["schemas"]["Seq"] | null;
+            sibling_of?: components["schemas"]["MessageId"] | null;
             stream?: components["schemas"]["Stream"] | null;
             /** @description What is said; Markdown; 1 byte to 64 KiB, or nothing beside attachments. */
             text?: string;
@@ -3215,6 +3646,14 @@ export interface components {
             /** @description The text that the author has read; of `text`. */
             was?: string | null;
         };
+        /** @description A message on a branch's path. */
+        PathMessageBody: {
+            /** @description The message. */
+            message: components["schemas"]["MessageView"];
+            parent?: components["schemas"]["MessageId"] | null;
+            /** @description All messages that follow the same one, itself among them, oldest first. */
+            siblings: components["schemas"]["MessageId"][];
+        };
         /** @description Why a session is paused. */
         PauseBody: {
             /**
@@ -3403,6 +3842,32 @@ export interface components {
          * @enum {string}
          */
         Respond: "mention" | "always" | "reply" | "manual";
+        /** @description How a checkpoint is gone back to; everything may be left out. */
+        Restore: {
+            /** @default null */
+            branch: components["schemas"]["BranchId"] | null;
+            /**
+             * @description As a new branch (`branch`, when absent), or with every head moved back (`in_place`, for moderators).
+             * @default branch
+             */
+            how: components["schemas"]["RestoreHow"];
+            /**
+             * @description What the new branch is called; made from the checkpoint's name when absent.
+             * @default null
+             */
+            name: string | null;
+        };
+        /**
+         * @description How a checkpoint is gone back to.
+         * @enum {string}
+         */
+        RestoreHow: "branch" | "in_place";
+        /** @description What came of going back. */
+        Restored: {
+            branch?: components["schemas"]["Branch"] | null;
+            /** @description The checkpoint. */
+            checkpoint: components["schemas"]["CheckpointId"];
+        };
         /**
          * @description What somebody is in a session. Ordered: a later role may do more.
          * @enum {string}
@@ -4220,6 +4685,8 @@ export interface components {
         TurnAsk: {
             /** @description The message in `main` to answer. */
             message: components["schemas"]["MessageId"];
+            /** @description Another answer beside the one that there is: it begins a new branch at the message. */
+            sibling?: boolean;
         };
         /** @description Data of `turn.complete`. */
         TurnComplete: {
@@ -4403,6 +4870,7 @@ export interface components {
             before?: components["schemas"]["TurnId"] | null;
             /** @description The message that asks. */
             message: components["schemas"]["MessageId"];
+            reads?: components["schemas"]["BranchId"] | null;
             /** @description Who asked. */
             requester: components["schemas"]["ParticipantId"];
             /** @description The turn. */
@@ -4438,6 +4906,7 @@ export interface components {
             lease: components["schemas"]["Lease"];
             /** @description The message that asks. */
             message: components["schemas"]["MessageId"];
+            parent?: components["schemas"]["MessageId"] | null;
             /** @description The turn. */
             turn: components["schemas"]["TurnId"];
         };
@@ -5355,6 +5824,255 @@ export interface operations {
             };
         };
     };
+    get_sessions_session_id_branches: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Branches */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BranchesBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_branches: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["BranchCreate"] | null;
+            };
+        };
+        responses: {
+            /** @description The branch */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Branch"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_branches_compare: {
+        parameters: {
+            query: {
+                /** @description The first one. */
+                a: components["schemas"]["BranchId"];
+                /** @description The second one. */
+                b: components["schemas"]["BranchId"];
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Both */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_branches_branch_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                branch_id: components["schemas"]["BranchId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The branch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Branch"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_sessions_session_id_branches_branch_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                branch_id: components["schemas"]["BranchId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BranchPatch"];
+            };
+        };
+        responses: {
+            /** @description The branch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Branch"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_branches_branch_id_merge: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                branch_id: components["schemas"]["BranchId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Merge"];
+            };
+        };
+        responses: {
+            /** @description It is durable */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandAccepted"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_branches_branch_id_messages: {
+        parameters: {
+            query?: {
+                /** @description How many items; 1 to 200, 50 when absent. */
+                limit?: number;
+                /** @description The `next` of the answer before. */
+                page?: string;
+            };
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                branch_id: components["schemas"]["BranchId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_PathMessageBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_sessions_session_id_checkpoints: {
         parameters: {
             query?: {
@@ -5514,6 +6232,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CheckpointInfo"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_checkpoints_checkpoint_id_restore: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                checkpoint_id: components["schemas"]["CheckpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Restore"] | null;
+            };
+        };
+        responses: {
+            /** @description What came of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restored"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

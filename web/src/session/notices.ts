@@ -28,7 +28,10 @@ export type NoticeKind =
   | 'checkpoint.created'
   | 'context.conflicted'
   | 'context.resolved'
-  | 'memory.added';
+  | 'memory.added'
+  | 'checkpoint.restored'
+  | 'branch.created'
+  | 'branch.merged';
 
 export interface Notice {
   seq: number;
@@ -61,6 +64,9 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'context.conflicted',
   'context.resolved',
   'memory.added',
+  'checkpoint.restored',
+  'branch.created',
+  'branch.merged',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

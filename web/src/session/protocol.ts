@@ -241,6 +241,32 @@ export interface Checkpoint {
   context?: number | null;
 }
 
+/** A named line of the conversation. */
+export interface Branch {
+  id: Id;
+  name: string;
+  /** Its newest message. */
+  head: Id | null;
+  from_branch: Id | null;
+  /** The last message that it shares with the branch that it left; null: it began anew. */
+  fork_message: Id | null;
+  /** The seq in `main` up to which it shares the context of the branch that it left. */
+  fork_seq: number;
+  by: Actor;
+  at: Timestamp;
+  archived: boolean;
+}
+
+export type HeadMoved = 'append' | 'fork' | 'reject';
+export type MergeHow = 'adopt' | 'pick' | 'summary';
+export type RestoreHow = 'branch' | 'in_place';
+
+/** Where the text of a copied message comes from. */
+export interface CopiedFrom {
+  message: Id;
+  author: Actor;
+}
+
 export interface CheckpointInfo extends Checkpoint {
   by: Actor;
   at: Timestamp;
@@ -305,6 +331,9 @@ export interface EventData {
     ask?: boolean;
     redacted?: boolean;
     attachments?: Attachment[];
+    /** Absent: the message before it in the stream; the id of zeros: none, it begins anew. */
+    parent?: Id | null;
+    copied_from?: CopiedFrom | null;
   };
   'message.edited': { message: Id; text: string; redacted?: boolean };
   'message.redacted': { message: Id; reason?: string | null };
@@ -323,7 +352,28 @@ export interface EventData {
   'action.type_defined': { type: string; schema?: unknown };
   'action.performed': { type: string; data?: unknown; redacted?: boolean };
   'action.redacted': { upto: number; reason?: string | null };
-  'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null };
+  'checkpoint.restored': { checkpoint: Id; how: RestoreHow; branch?: Id | null };
+  'branch.created': {
+    branch: Id;
+    name: string;
+    from_branch: Id;
+    fork_message?: Id | null;
+    fork_seq: number;
+    head?: Id | null;
+  };
+  'branch.moved': { branch: Id; head?: Id | null; from?: Id | null };
+  'branch.renamed': { branch: Id; name: string };
+  'branch.archived': { branch: Id; archived: boolean };
+  'branch.focused': { branch: Id };
+  'branch.merged': {
+    into: Id;
+    from: Id;
+    how: MergeHow;
+    head?: Id | null;
+    previous?: Id | null;
+    messages?: Id[];
+  };
+  'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null; reads?: Id | null };
   'turn.edited': { turn: Id };
   'turn.withdrawn': { turn: Id };
   'turn.started': {
@@ -335,6 +385,8 @@ export interface EventData {
     lease: Lease;
     driver: string;
     label: string;
+    /** Absent: the message before it in the stream; the id of zeros: none. */
+    parent?: Id | null;
   };
   'turn.progressed': {
     turn: Id;
@@ -419,7 +471,7 @@ export interface CommandData {
   'participant.remove': { participant: Id; reason?: string };
   'participant.change_role': { participant: Id; role: Role };
   'participant.change_profile': { display_name?: string; colour?: number };
-  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[] };
+  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[]; branch?: Id; parent?: Id; if_head_moved?: HeadMoved; sibling_of?: Id };
   'message.edit': { message: Id; text: string };
   'message.redact': { message: Id; reason?: string };
   'decision.record': { message: Id };
@@ -432,7 +484,14 @@ export interface CommandData {
   'memory.remove': { memory: Id; reason?: string };
   'action.define_type': { type: string; schema?: unknown };
   'action.perform': { type: string; data?: unknown };
-  'turn.ask': { message: Id };
+  'checkpoint.restore': { checkpoint: Id; how?: RestoreHow; branch?: Id; name?: string };
+  'branch.create': { name?: string; from_branch?: Id; message?: Id; seq?: number };
+  'branch.move': { branch: Id; head: Id; if_head?: Id };
+  'branch.rename': { branch: Id; name: string };
+  'branch.archive': { branch: Id; archived: boolean };
+  'branch.focus': { branch: Id };
+  'branch.merge': { into: Id; from: Id; how: MergeHow; if_head?: Id; messages?: Id[]; text?: string; question?: string };
+  'turn.ask': { message: Id; sibling?: boolean };
   'turn.edit': { turn: Id; text: string };
   'turn.withdraw': { turn: Id };
   'turn.stop': { turn: Id };
@@ -520,6 +579,10 @@ export interface DetachedView {
 }
 
 export interface BranchingView {
+  /** The main one first. */
+  branches: Branch[];
+  /** The branch that whoever presents shows. */
+  focus: Id | null;
   /** Those that have a name, in the order in which they were made or named. */
   checkpoints: CheckpointInfo[];
 }
@@ -576,6 +639,11 @@ export interface MessageView {
   answer: AnswerView | null;
   /** Files that came with it; absent when there are none. */
   attachments?: Attachment[];
+  /** The branch that it was said on; absent: the main one. */
+  branch?: Id | null;
+  /** The message that it follows. Absent: the message before it in the stream; the id of zeros: none. */
+  parent?: Id | null;
+  copied_from?: CopiedFrom | null;
 }
 
 export type AnswerState = 'streaming' | 'completed' | 'stopped' | 'failed' | 'lost';

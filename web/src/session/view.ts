@@ -7,7 +7,16 @@
  */
 
 import { actionTypeDefined, memoryAdded, memoryEdited, memoryPinned, memoryRemoved } from './memories';
-import { checkpointCreated, checkpointDeleted, checkpointRenamed, emptyBranching } from './branching';
+import {
+  began,
+  branchCreated,
+  checkpointCreated,
+  checkpointDeleted,
+  checkpointRenamed,
+  emptyBranching,
+  said,
+  withBranch,
+} from './branching';
 import type {
   AnswerView,
   BranchingView,
@@ -57,6 +66,13 @@ export const KINDS: readonly EventKind[] = [
   'action.type_defined',
   'action.performed',
   'action.redacted',
+  'checkpoint.restored',
+  'branch.created',
+  'branch.moved',
+  'branch.renamed',
+  'branch.archived',
+  'branch.focused',
+  'branch.merged',
   'turn.queued',
   'turn.edited',
   'turn.withdrawn',
@@ -95,7 +111,7 @@ export function fold(view: View, event: SessionEvent): View {
   const { stream, at, actor } = event;
   switch (event.kind) {
     case 'session.created':
-      return { ...moved, session: newSession(event.data, at) };
+      return withBranching({ ...moved, session: newSession(event.data, at) }, (b) => began(b, event));
     case 'session.started':
       return withSession(moved, { state: 'active', started_at: at });
     case 'session.renamed':
@@ -143,8 +159,18 @@ export function fold(view: View, event: SessionEvent): View {
     }
     case 'message.posted': {
       const { text, reply_to = null, mentions = [], ask = false, redacted = false, attachments = [] } = event.data;
-      const message = { ...newMessage(event.id, event), text, reply_to, mentions, ask, redacted };
-      return pushed(moved, stream, attachments.length > 0 ? { ...message, attachments } : message);
+      const message: MessageView = {
+        ...newMessage(event.id, event),
+        text,
+        reply_to,
+        mentions,
+        ask,
+        redacted,
+        ...(attachments.length > 0 && { attachments }),
+        ...(event.data.parent && { parent: event.data.parent }),
+        ...(event.data.copied_from && { copied_from: event.data.copied_from }),
+      };
+      return withBranching(pushed(moved, stream, message), (b) => said(b, event, event.id));
     }
     case 'message.edited': {
       const { message, text } = event.data;
@@ -175,6 +201,22 @@ export function fold(view: View, event: SessionEvent): View {
     case 'action.performed':
     case 'action.redacted':
       return moved;
+    case 'checkpoint.restored':
+      return moved;
+    case 'branch.created':
+      return withBranching(moved, (b) => branchCreated(b, event));
+    case 'branch.moved':
+      return withBranching(moved, (b) => withBranch(b, event.data.branch, { head: event.data.head ?? null }));
+    case 'branch.renamed':
+      return withBranching(moved, (b) => withBranch(b, event.data.branch, { name: event.data.name }));
+    case 'branch.archived':
+      return withBranching(moved, (b) => withBranch(b, event.data.branch, { archived: event.data.archived }));
+    case 'branch.focused':
+      return withBranching(moved, (b) => ({ ...b, focus: event.data.branch }));
+    case 'branch.merged': {
+      const { into, head } = event.data;
+      return head ? withBranching(moved, (b) => withBranch(b, into, { head })) : moved;
+    }
     case 'turn.queued':
       return queued(moved, event.data, at);
     case 'turn.edited':
@@ -325,7 +367,7 @@ function newSession(data: EventData['session.created'], at: string): SessionView
   };
 }
 
-function newMessage(id: Id, event: { seq: number; actor: string; at: string }): MessageView {
+function newMessage(id: Id, event: { seq: number; actor: string; at: string; branch?: Id | null }): MessageView {
   return {
     id,
     n: 0,
@@ -340,6 +382,7 @@ function newMessage(id: Id, event: { seq: number; actor: string; at: string }): 
     redacted: false,
     decision: false,
     answer: null,
+    ...(event.branch && { branch: event.branch }),
   };
 }
 
@@ -414,8 +457,9 @@ function started(view: View, event: SessionEvent<'turn.started'>): View {
   const waiting = view.turns.find((t) => t.id === id);
   const others = view.turns.filter((t) => t.id !== id);
   const turns: Turn[] = waiting ? [{ ...waiting, state: 'running', since: event.at, answer }, ...others] : view.turns;
-  return pushed({ ...view, turns }, event.stream, {
+  const grown = pushed({ ...view, turns }, event.stream, {
     ...newMessage(answer, event),
+    ...(event.data.parent && { parent: event.data.parent }),
     author: assistant,
     reply_to: message,
     answer: {
@@ -432,6 +476,7 @@ function started(view: View, event: SessionEvent<'turn.started'>): View {
       usage: null,
     },
   });
+  return withBranching(grown, (b) => said(b, event, answer));
 }
 
 function progressed(m: MessageView, data: EventData['turn.progressed']): MessageView {

@@ -82,7 +82,7 @@ export function view(change: SessionPart = {}, who: Participant[] = people, turn
     },
     participants: who,
     turns,
-    branching: { checkpoints: [] },
+    branching: { branches: [], focus: null, checkpoints: [] },
     streams: { main: { head: 1, count: 0, messages: [] }, side: { head: 0, count: 0, messages: [] } },
   } as View;
 }

@@ -1,21 +1,23 @@
 //! Points of a session that can be gone back to.
 //!
-//! Owns: which checkpoints there are, their names. Must not know: how one is restored. Invariant: a checkpoint names
+//! Owns: which checkpoints there are, their names. Must not know: how heads move. Invariant: a checkpoint names
 //! positions and nothing else, so making and deleting one changes nothing but the list.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use roundtable_protocol::branching::{Checkpoint, CheckpointInfo, CheckpointKind};
-use roundtable_protocol::command::{CheckpointCreate, CheckpointDelete, CheckpointRename};
-use roundtable_protocol::event::{CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event};
+use roundtable_protocol::branching::{Checkpoint, CheckpointInfo, CheckpointKind, RestoreHow};
+use roundtable_protocol::command::{CheckpointCreate, CheckpointDelete, CheckpointRename, CheckpointRestore};
+use roundtable_protocol::event::{
+    BranchCreated, CheckpointCreated, CheckpointDeleted, CheckpointRenamed, CheckpointRestored, Event,
+};
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{CheckpointId, Seq, Stream};
+use roundtable_protocol::ids::{BranchId, CheckpointId, MessageId, Seq, Stream};
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, CHECKPOINT_ID, Draft};
-use super::{Session, text};
+use super::{Session, branches, text};
 use crate::context::{Decision, Rejection};
 
 /// How many checkpoints with a name a session may have.
@@ -74,24 +76,24 @@ impl Checkpoints {
 /// Makes a checkpoint by a rule, of everything up to the events that are in `draft` already.
 ///
 /// `why` is the rule in a word: `pause`, `end`, `events`, `detached`. To be called once in a decision.
-pub(super) fn automatic(_session: &Session, draft: &mut Draft, why: &str) {
+pub(super) fn automatic(session: &Session, draft: &mut Draft, why: &str) {
     let id = CheckpointId::derive(draft.key(), CHECKPOINT_ID);
-    let checkpoint = point(draft, id, None, Some(why.to_owned()));
+    let checkpoint = point(session, draft, id, None, Some(why.to_owned()));
     draft.push(Stream::Main, vec![], CheckpointCreated { checkpoint });
 }
 
 /// Returns where everything is now.
-fn point(draft: &Draft, id: CheckpointId, name: Option<String>, why: Option<String>) -> Checkpoint {
+fn point(session: &Session, draft: &Draft, id: CheckpointId, name: Option<String>, why: Option<String>) -> Checkpoint {
     let kind = if why.is_some() { CheckpointKind::Automatic } else { CheckpointKind::Named };
     let seqs = Stream::ALL.into_iter().map(|s| (s, draft.head(s))).filter(|(_, seq)| *seq > Seq::ZERO).collect();
-    Checkpoint { id, name, kind, why, seqs, heads: Vec::new(), context: None }
+    Checkpoint { id, name, kind, why, seqs, heads: session.branches.heads(), context: None }
 }
 
 pub(super) fn decide_create(by: &By<'_>, data: &CheckpointCreate) -> Result<Decision, Rejection> {
     let name = text::filled_line("/name", &data.name, MAX_NAME)?;
     by.session.checkpoints.room()?;
     let mut draft = by.draft();
-    let checkpoint = point(&draft, CheckpointId(draft.key()), Some(name), None);
+    let checkpoint = point(by.session, &draft, CheckpointId(draft.key()), Some(name), None);
     draft.push(Stream::Main, vec![], CheckpointCreated { checkpoint });
     Ok(draft.finish())
 }
@@ -116,6 +118,72 @@ pub(super) fn decide_delete(by: &By<'_>, data: &CheckpointDelete) -> Result<Deci
     let mut draft = by.draft();
     draft.push(Stream::Main, vec![], CheckpointDeleted { checkpoint: data.checkpoint });
     Ok(draft.finish())
+}
+
+pub(super) fn decide_restore(by: &By<'_>, data: &CheckpointRestore) -> Result<Decision, Rejection> {
+    let info = existing(by, data.checkpoint)?;
+    match data.how {
+        RestoreHow::Branch => as_branch(by, data, info),
+        RestoreHow::InPlace => in_place(by, data, info),
+    }
+}
+
+/// Returns where a branch's head was.
+fn head_at(session: &Session, checkpoint: &Checkpoint, branch: BranchId) -> Option<Option<MessageId>> {
+    let recorded = checkpoint.heads.iter().find(|h| h.branch == branch).map(|h| h.head);
+    // Checkpoints of before there were branches name no heads; then there was one line.
+    let is_old = checkpoint.heads.is_empty() && branch == session.branches.main();
+    let seq = checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO);
+    recorded.or_else(|| is_old.then(|| session.messages.newest_before(seq)))
+}
+
+fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
+    let session = by.session;
+    let main = session.branches.main();
+    let from = branches::existing(by, "/branch", data.branch.unwrap_or(main))?;
+    let Some(head) = head_at(session, &info.checkpoint, from.id) else {
+        return Err(Rejection::field("/branch", Code::NoSuchBranch, "the checkpoint does not hold that branch"));
+    };
+    let name = match (&data.name, &info.checkpoint.name) {
+        (Some(name), _) | (None, Some(name)) => text::filled_line("/name", name, MAX_NAME)?,
+        (None, None) => format!("branch {}", session.branches().len() + 1),
+    };
+    branches::check_room(session)?;
+    let mut draft = by.draft();
+    let branch = BranchId(draft.key());
+    let fork_seq = info.checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO);
+    draft.on(Some(branch));
+    let (from_branch, fork_message) = (from.id, head);
+    let created =
+        draft.push(Stream::Main, vec![], BranchCreated { branch, name, from_branch, fork_message, fork_seq, head });
+    let restored = CheckpointRestored { checkpoint: info.checkpoint.id, how: RestoreHow::Branch, branch: Some(branch) };
+    draft.push(Stream::Main, vec![created], restored);
+    Ok(draft.finish())
+}
+
+/// Moves every open branch's head back to where it was; branches that came later stay as they are. Roles, bans and
+/// settings are none of it: rights are never brought back.
+fn in_place(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
+    if by.person.is_some() && !by.cx.grant.allows(Permission::BranchManage) {
+        return Err(Code::Forbidden.into());
+    }
+    if data.branch.is_some() || data.name.is_some() {
+        let detail = "in place every branch moves; leave branch and name out";
+        return Err(Rejection::field("/how", Code::InvalidField, detail));
+    }
+    let session = by.session;
+    let mut draft = by.draft();
+    let (checkpoint, how) = (info.checkpoint.id, RestoreHow::InPlace);
+    draft.push(Stream::Main, vec![], CheckpointRestored { checkpoint, how, branch: None });
+    let mut moved = false;
+    for branch in session.branches().iter().filter(|b| !b.archived) {
+        let Some(head) = head_at(session, &info.checkpoint, branch.id).filter(|head| *head != branch.head) else {
+            continue;
+        };
+        branches::move_head(session, &mut draft, branch, head);
+        moved = true;
+    }
+    if moved { Ok(draft.finish()) } else { Err(Code::AlreadyRecorded.into()) }
 }
 
 /// Returns the checkpoint with that id.

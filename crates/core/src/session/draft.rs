@@ -6,7 +6,7 @@
 use roundtable_protocol::command::Envelope;
 use roundtable_protocol::event::{Actor, Event, EventBody, EventHeader};
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{EventId, MessageId, ParticipantId, Seq, Stream, Timestamp};
+use roundtable_protocol::ids::{BranchId, EventId, MessageId, ParticipantId, Seq, Stream, Timestamp};
 use roundtable_protocol::model::Participant;
 use roundtable_protocol::problem::{Code, Problem};
 use uuid::Uuid;
@@ -32,6 +32,9 @@ pub(super) const CHECKPOINT_ID: u64 = 1005;
 /// The first event of a refusal that is recorded; later ones count on with `staff`, so that a key that is sent again does
 /// not make the same id.
 const REFUSAL_ID: u64 = 1 << 32;
+
+/// The branch that a new message or another answer begins.
+pub(super) const FORK_ID: u64 = 1006;
 
 /// A command that has been admitted: it may be given now by whom it is given.
 pub(super) struct By<'a> {
@@ -85,6 +88,7 @@ pub(super) struct Draft {
     actor: Actor,
     on_behalf_of: Option<ParticipantId>,
     seen: Option<(Stream, Seq)>,
+    branch: Option<BranchId>,
     heads: [Seq; 4],
     decision: Decision,
 }
@@ -98,6 +102,7 @@ impl Draft {
             actor,
             on_behalf_of: None,
             seen: None,
+            branch: None,
             heads: session.heads,
             decision: Decision::default(),
         }
@@ -111,6 +116,11 @@ impl Draft {
     /// Returns the command's key.
     pub fn key(&self) -> Uuid {
         self.key
+    }
+
+    /// Says on which branch the following events are; none: the main one.
+    pub fn on(&mut self, branch: Option<BranchId>) {
+        self.branch = branch;
     }
 
     /// Returns the last seq of `stream` with the events of this decision.
@@ -131,7 +141,7 @@ impl Draft {
             actor: self.actor,
             on_behalf_of: self.on_behalf_of,
             at: self.at,
-            branch: None,
+            branch: self.branch,
             seen: self.seen.filter(|(s, _)| *s == stream).map(|(_, seen)| seen),
             causes,
         };

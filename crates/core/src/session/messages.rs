@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use roundtable_protocol::branching::{CopiedFrom, HeadMoved};
 use roundtable_protocol::command::{
     Command, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact,
 };
@@ -24,7 +25,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, Draft};
-use super::{Session, actions, lifecycle, memories, text, turns};
+use super::{Session, actions, branches, lifecycle, memories, text, turns};
 use crate::context::{Caller, Decision, Rejection, Upload};
 
 /// What is known about a message without its text.
@@ -74,6 +75,10 @@ pub(super) struct Messages {
     author_index: HashMap<Actor, u32>,
     #[serde(skip)]
     places: HashMap<MessageId, Place>,
+    /// The messages of `main` that follow another one than the one before them, by what they follow: its number plus 1,
+    /// 0 where nothing is before.
+    #[serde(skip)]
+    forks: HashMap<u32, Vec<u32>>,
     /// Files that have been posted: none is posted twice.
     #[serde(skip)]
     attached: HashSet<AttachmentId>,
@@ -114,6 +119,15 @@ struct More {
     /// Files that came with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attachments: Vec<AttachmentId>,
+    /// What it follows, when that is not the message before it: its number plus 1, 0 where nothing is before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<u32>,
+    /// Whose text it is, when it was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copied_from: Option<CopiedFrom>,
+    /// Where its text was copied to: erased with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    copies: Vec<MessageId>,
 }
 
 impl Entry {
@@ -222,16 +236,26 @@ impl Messages {
         entry.into_iter().flat_map(Entry::texts).map(|seq| (place.stream, seq)).collect()
     }
 
-    pub fn apply_posted(&mut self, event: &Event, data: &MessagePosted) {
-        let author = event.header.actor;
-        if let Some(entry) = self.push(MessageId(event.header.id.0), event, author) {
+    /// Returns whether it is a new message.
+    pub fn apply_posted(&mut self, event: &Event, data: &MessagePosted) -> bool {
+        let (author, id) = (event.header.actor, MessageId(event.header.id.0));
+        let parent = self.kept_parent(event, data.parent);
+        if let Some(copied) = data.copied_from {
+            // An erased original stays what it is, and so does the list of what must go with it.
+            self.change_quietly(event.stream, copied.message, |entry| entry.4.get_or_insert_default().copies.push(id));
+        }
+        let new = !self.places.contains_key(&id);
+        if let Some(entry) = self.push(id, event, author, parent) {
             entry.set(REDACTED, data.redacted);
-            if !data.attachments.is_empty() {
+            if data.copied_from.is_some() {
+                entry.4.get_or_insert_default().copied_from = data.copied_from;
+            } else if !data.attachments.is_empty() {
                 let ids: Vec<AttachmentId> = data.attachments.iter().map(|a| a.id).collect();
                 entry.4.get_or_insert_default().attachments.clone_from(&ids);
                 self.attached.extend(ids);
             }
         }
+        new
     }
 
     pub fn apply_edited(&mut self, event: &Event, data: &MessageEdited) {
@@ -258,10 +282,14 @@ impl Messages {
         self.change(event, message, |entry| entry.set(DECISION, on));
     }
 
-    pub fn apply_answer(&mut self, event: &Event, data: &TurnStarted, requester: ParticipantId) {
-        if let Some(entry) = self.push(data.answer, event, Actor::Participant(data.assistant)) {
-            entry.4.get_or_insert_default().answer = Some((event.header.id, requester));
-        }
+    /// Returns whether it is a new message.
+    pub fn apply_answer(&mut self, event: &Event, data: &TurnStarted, requester: ParticipantId) -> bool {
+        let parent = self.kept_parent(event, data.parent);
+        let Some(entry) = self.push(data.answer, event, Actor::Participant(data.assistant), parent) else {
+            return false;
+        };
+        entry.4.get_or_insert_default().answer = Some((event.header.id, requester));
+        true
     }
 
     pub fn apply_progressed(&mut self, event: &Event, data: &TurnProgressed) {
@@ -273,7 +301,7 @@ impl Messages {
         self.change(event, message, |_| {});
     }
 
-    fn push(&mut self, id: MessageId, event: &Event, author: Actor) -> Option<&mut Entry> {
+    fn push(&mut self, id: MessageId, event: &Event, author: Actor, parent: Option<u32>) -> Option<&mut Entry> {
         if self.places.contains_key(&id) {
             return None;
         }
@@ -289,7 +317,11 @@ impl Messages {
         let entries = Arc::make_mut(&mut line.pages[page]);
         let n = u32::try_from(page as u64 * PAGE_MESSAGES + entries.len() as u64).ok()?;
         self.places.insert(id, Place { stream: event.stream, n });
-        entries.push(Entry(id, author, event.seq, 0, None));
+        let more = parent.map(|parent| Box::new(More { parent: Some(parent), ..More::default() }));
+        entries.push(Entry(id, author, event.seq, 0, more));
+        if let Some(parent) = parent {
+            self.forks.entry(parent).or_default().push(n);
+        }
         entries.last_mut()
     }
 
@@ -300,6 +332,125 @@ impl Messages {
         let (page, i) = place.split();
         line.spans[page].changed = line.spans[page].changed.max(event.seq);
         change(&mut Arc::make_mut(&mut line.pages[page])[i]);
+    }
+
+    /// Changes what is kept of a message and not how it looks.
+    fn change_quietly(&mut self, stream: Stream, id: MessageId, change: impl FnOnce(&mut Entry)) {
+        let Some(place) = self.places.get(&id).copied().filter(|p| p.stream == stream) else { return };
+        let (page, i) = place.split();
+        change(&mut Arc::make_mut(&mut self.lines[stream as usize].pages[page])[i]);
+    }
+
+    /// Returns what is kept of what a new message follows: nothing when that is the message before it.
+    fn kept_parent(&self, event: &Event, parent: Option<MessageId>) -> Option<u32> {
+        let parent = parent.filter(|_| event.stream == Stream::Main)?;
+        let count = u32::try_from(self.main_count()).ok()?;
+        let kept = if parent == MessageId::NIL { 0 } else { self.number(parent)? + 1 };
+        (kept != count).then_some(kept)
+    }
+
+    fn main_count(&self) -> usize {
+        let line = &self.lines[Stream::Main as usize];
+        line.pages.last().map_or(0, |last| (line.pages.len() - 1) * 256 + last.len())
+    }
+
+    fn number(&self, id: MessageId) -> Option<u32> {
+        self.places.get(&id).filter(|p| p.stream == Stream::Main).map(|p| p.n)
+    }
+
+    fn main(&self, n: u32) -> Option<&Entry> {
+        self.entry(Place { stream: Stream::Main, n })
+    }
+
+    /// Returns the number of the message that message `n` of `main` follows.
+    fn before(&self, n: u32) -> Option<u32> {
+        match self.main(n)?.4.as_ref().and_then(|more| more.parent) {
+            Some(parent) => parent.checked_sub(1),
+            None => n.checked_sub(1),
+        }
+    }
+
+    /// Returns the numbers of `head` and of everything that it follows, the newest first.
+    pub fn path(&self, head: Option<MessageId>) -> impl Iterator<Item = u64> {
+        let first = head.and_then(|id| self.number(id));
+        std::iter::successors(first, |n| self.before(*n)).map(u64::from)
+    }
+
+    /// Returns whether `id` is `head` or something that it follows.
+    pub fn on_path(&self, head: Option<MessageId>, id: MessageId) -> bool {
+        let Some(wanted) = self.number(id).map(u64::from) else { return false };
+        self.path(head).find(|n| *n <= wanted) == Some(wanted)
+    }
+
+    pub fn id_of(&self, n: u64) -> Option<MessageId> {
+        self.main(u32::try_from(n).ok()?).map(|entry| entry.0)
+    }
+
+    pub fn seq_of(&self, id: MessageId) -> Option<Seq> {
+        self.main(self.number(id)?).map(|entry| entry.2)
+    }
+
+    /// Returns what a message of `main` follows.
+    pub fn parent(&self, id: MessageId) -> Option<MessageId> {
+        self.id_of(u64::from(self.before(self.number(id)?)?))
+    }
+
+    /// Returns the message that follows `id` (none: the first one) on the way to `head`.
+    pub fn next_on(&self, head: Option<MessageId>, id: Option<MessageId>) -> Option<MessageId> {
+        let stop = id.and_then(|id| self.number(id)).map(u64::from);
+        let next = self.path(head).take_while(|n| Some(*n) != stop).last();
+        next.and_then(|n| self.id_of(n))
+    }
+
+    /// Returns the newest message on the way to `head` that began at or before `seq`.
+    pub fn newest_at(&self, head: Option<MessageId>, seq: Seq) -> Option<MessageId> {
+        let entry = |n: u64| self.main(u32::try_from(n).ok()?);
+        self.path(head).find_map(|n| entry(n).filter(|e| e.2 <= seq).map(|e| e.0))
+    }
+
+    /// Returns the newest message of `main` that began at or before `seq`.
+    pub fn newest_before(&self, seq: Seq) -> Option<MessageId> {
+        (0..self.main_count() as u64).rev().find_map(|n| self.id_of(n).filter(|id| self.seq_of(*id) <= Some(seq)))
+    }
+
+    /// Returns all messages of `main` that follow what `id` follows, oldest first.
+    pub fn siblings(&self, id: MessageId) -> Vec<MessageId> {
+        let Some(n) = self.number(id) else { return Vec::new() };
+        let key = self.before(n).map_or(0, |parent| parent + 1);
+        let plain = self.main(key).filter(|e| e.4.as_ref().is_none_or(|more| more.parent.is_none())).map(|_| key);
+        let mut all: Vec<u32> = self.forks.get(&key).into_iter().flatten().copied().chain(plain).collect();
+        all.sort_unstable();
+        all.into_iter().filter_map(|n| self.id_of(u64::from(n))).collect()
+    }
+
+    /// Returns how an event says what a message follows that comes as the `more`th new one from now.
+    pub fn recorded_parent(&self, parent: Option<MessageId>, more: u64) -> Option<MessageId> {
+        if more > 0 {
+            // It follows the new one before it.
+            return None;
+        }
+        let last = (self.main_count() as u64).checked_sub(1).and_then(|n| self.id_of(n));
+        if parent == last { None } else { Some(parent.unwrap_or(MessageId::NIL)) }
+    }
+
+    pub fn copied_from(&self, id: MessageId) -> Option<CopiedFrom> {
+        self.main(self.number(id)?)?.4.as_ref()?.copied_from
+    }
+
+    /// Returns every message whose text was copied from `id`, copies of copies too.
+    fn copies(&self, id: MessageId) -> Vec<MessageId> {
+        let of = |id| self.number(id).and_then(|n| self.main(n)).and_then(|e| e.4.as_ref()).map(|m| m.copies.clone());
+        let mut all = of(id).unwrap_or_default();
+        let mut i = 0;
+        while i < all.len() {
+            for id in of(all[i]).unwrap_or_default() {
+                if !all.contains(&id) {
+                    all.push(id);
+                }
+            }
+            i += 1;
+        }
+        all
     }
 
     fn author(&mut self, author: Actor) -> u32 {
@@ -319,6 +470,7 @@ impl Messages {
         self.author_index = self.authors.iter().zip(0..).map(|(author, i)| (*author, i)).collect();
         self.places.clear();
         self.attached.clear();
+        self.forks.clear();
         for stream in Stream::ALL {
             let line = &self.lines[stream as usize];
             let full = |(i, page): (usize, &Arc<Vec<Entry>>)| {
@@ -335,6 +487,12 @@ impl Messages {
                     return false;
                 }
                 self.places.insert(entry.0, Place { stream, n });
+                if let Some(parent) = entry.4.as_ref().and_then(|more| more.parent) {
+                    if parent > n {
+                        return false;
+                    }
+                    self.forks.entry(parent).or_default().push(n);
+                }
                 self.attached.extend(entry.attachments());
             }
         }
@@ -360,8 +518,10 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
     let parent = data.reply_to.map(|id| parent(by, stream, id)).transpose()?;
     let mentions = mentions(by, data)?;
     let assistant = turns::who_answers(by, data, &mentions, parent.as_ref())?;
+    let place = place(by, data)?;
 
     let mut draft = by.draft();
+    draft.on(place.as_ref().and_then(|p| by.session.branches.header(p.branch)));
     let causes = parent.iter().map(|m| m.event).collect();
     let posted = MessagePosted {
         text: data.text.clone(),
@@ -370,15 +530,34 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
         ask: assistant.is_some(),
         redacted: false,
         attachments,
+        parent: place.as_ref().and_then(|p| by.session.messages.recorded_parent(p.parent, 0)),
+        copied_from: None,
     };
     let id = draft.push(stream, causes, posted);
-    if let Some(assistant) = assistant {
-        turns::queue(by.session, &mut draft, id, MessageId(id.0), me.id, assistant);
+    let on = turns::On { branch: place.as_ref().map_or_else(|| by.session.branches.main(), |p| p.branch), reads: None };
+    if let Some(created) = place.and_then(|p| p.created) {
+        draft.push(stream, vec![id], created);
     }
+    if let Some(assistant) = assistant {
+        turns::queue(by.session, &mut draft, id, MessageId(id.0), me.id, assistant, on);
+    }
+    draft.on(None);
     if stream == Stream::Main {
         lifecycle::title_by(by.session, &mut draft, id, &data.text);
     }
     Ok(draft.finish())
+}
+
+/// Decides where a message in `main` goes; other streams are one line each.
+fn place(by: &By<'_>, data: &MessagePost) -> Result<Option<branches::Place>, Rejection> {
+    if by.envelope.stream == Stream::Main {
+        return branches::place(by, data).map(Some);
+    }
+    let asked = data.branch.is_some() || data.parent.is_some() || data.sibling_of.is_some();
+    if asked || data.if_head_moved != HeadMoved::default() {
+        return Err(Rejection::field("/branch", Code::InvalidField, "only main has branches"));
+    }
+    Ok(None)
 }
 
 pub(super) fn decide_edit(by: &By<'_>, data: &MessageEdit) -> Result<Decision, Rejection> {
@@ -388,7 +567,9 @@ pub(super) fn decide_edit(by: &By<'_>, data: &MessageEdit) -> Result<Decision, R
 /// Gives a message another text, and with it every turn that waits for its answer.
 pub(super) fn edit(by: &By<'_>, id: MessageId, new: &str) -> Result<Decision, Rejection> {
     let message = by.message("/message", id)?;
-    if message.answer_to.is_some() || !text::is(message.author, by.person()?.id) {
+    // Copied words are another's; they are not put into other words in their name.
+    let is_copy = by.session.messages.copied_from(id).is_some();
+    if is_copy || message.answer_to.is_some() || !text::is(message.author, by.person()?.id) {
         return Err(Code::NotYourMessage.into());
     }
     if message.redacted {
@@ -425,10 +606,18 @@ pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decisio
     if running {
         turns::stop_running(by.session, &mut draft);
     }
-    draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason });
+    draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason: reason.clone() });
     lifecycle::untitle(by.session, &mut draft, data.message);
     memories::forget_of(by.session, &mut draft, data.message);
     draft.redact(by.session.messages.texts(data.message));
+    for copy in by.session.messages.copies(data.message) {
+        let Some(message) = by.session.messages.get(copy).filter(|m| !m.redacted) else { continue };
+        turns::withdraw_all(by.session, &mut draft, |question, _| question == copy);
+        draft.push(message.stream, vec![message.event], MessageRedacted { message: copy, reason: reason.clone() });
+        lifecycle::untitle(by.session, &mut draft, copy);
+        memories::forget_of(by.session, &mut draft, copy);
+        draft.redact(by.session.messages.texts(copy));
+    }
     Ok(draft.finish())
 }
 

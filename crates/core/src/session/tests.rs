@@ -260,7 +260,7 @@ impl Room {
                 Command::CheckpointRename(c::CheckpointRename { checkpoint, name: text.to_owned() })
             }
             "forget" => Command::CheckpointDelete(c::CheckpointDelete { checkpoint: self.checkpoint(first) }),
-            "again" => Command::TurnAsk(c::TurnAsk { message: self.message(first) }),
+            "again" => Command::TurnAsk(c::TurnAsk { message: self.message(first), sibling: text == "beside" }),
             "change" => Command::TurnEdit(c::TurnEdit { turn: self.turn(first), text: text.to_owned() }),
             "withdraw" => Command::TurnWithdraw(c::TurnWithdraw { turn: self.turn(first) }),
             "stop" => Command::TurnStop(c::TurnStop { turn: self.turn(first) }),

@@ -14,7 +14,7 @@ use roundtable_protocol::event::{
     TurnWithdrawn,
 };
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{EventId, LeaseId, MessageId, ParticipantId, Stream, Timestamp, TurnId};
+use roundtable_protocol::ids::{BranchId, EventId, LeaseId, MessageId, ParticipantId, Stream, Timestamp, TurnId};
 use roundtable_protocol::model::{Lease, ParticipantKind, Respond, Usage};
 use roundtable_protocol::problem::Code;
 use roundtable_protocol::view::utf16_len;
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{ANSWER_ID, By, Draft, TURN_ID};
 use super::messages::{self, MessageRef};
-use super::{Session, roster};
+use super::{Session, branches, roster};
 use crate::context::{Decision, Rejection};
 
 /// How long a claim on a turn lasts unless it is renewed. Each `turn.progress`, about one a second, renews it; so a
@@ -47,6 +47,17 @@ pub struct QueuedTurn {
     pub assistant: ParticipantId,
     /// When it was queued.
     pub since: Timestamp,
+    /// On which branch it is answered.
+    pub on: On,
+}
+
+/// On which branch a turn is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct On {
+    /// The branch on which it is answered; zeros in logs of before: the main one.
+    pub branch: BranchId,
+    /// The branch that the assistant reads, when it is another one.
+    pub reads: Option<BranchId>,
 }
 
 /// The turn that is being answered.
@@ -74,6 +85,8 @@ pub struct RunningTurn {
     pub label: String,
     /// When it started.
     pub since: Timestamp,
+    /// On which branch it is answered.
+    pub on: On,
 }
 
 /// All turns that have not ended.
@@ -92,7 +105,7 @@ impl Turns {
         self.running.as_ref()
     }
 
-    pub fn apply_queued(&mut self, data: &TurnQueued, at: Timestamp) {
+    pub fn apply_queued(&mut self, data: &TurnQueued, at: Timestamp, branch: Option<BranchId>) {
         let place = data.before.and_then(|before| self.queue.iter().position(|t| t.turn == before));
         let turn = QueuedTurn {
             turn: data.turn,
@@ -100,6 +113,7 @@ impl Turns {
             requester: data.requester,
             assistant: data.assistant,
             since: at,
+            on: On { branch: branch.unwrap_or(BranchId::NIL), reads: data.reads },
         };
         self.queue.insert(place.unwrap_or(self.queue.len()), turn);
     }
@@ -110,8 +124,9 @@ impl Turns {
 
     /// Returns who asked.
     pub fn apply_started(&mut self, event: &Event, data: &TurnStarted) -> ParticipantId {
-        let asked = self.queue.iter().find(|t| t.turn == data.turn).map(|t| t.requester);
-        let requester = asked.or(event.header.on_behalf_of).unwrap_or(ParticipantId::NIL);
+        let waiting = self.queue.iter().find(|t| t.turn == data.turn);
+        let on = On { branch: event.header.branch.unwrap_or(BranchId::NIL), reads: waiting.and_then(|t| t.on.reads) };
+        let requester = waiting.map(|t| t.requester).or(event.header.on_behalf_of).unwrap_or(ParticipantId::NIL);
         self.queue.retain(|t| t.turn != data.turn);
         self.running = Some(RunningTurn {
             turn: data.turn,
@@ -125,6 +140,7 @@ impl Turns {
             driver: data.driver.clone(),
             label: data.label.clone(),
             since: event.header.at,
+            on,
         });
         requester
     }
@@ -250,10 +266,39 @@ pub(super) fn queue(
     message: MessageId,
     requester: ParticipantId,
     assistant: ParticipantId,
+    on: On,
 ) {
     let turn = TurnId::derive(draft.key(), TURN_ID);
     let before = session.turns.place(requester);
-    draft.push(Stream::Main, vec![event], TurnQueued { turn, message, requester, assistant, before });
+    draft.on(session.branches.header(on.branch));
+    let reads = on.reads;
+    draft.push(Stream::Main, vec![event], TurnQueued { turn, message, requester, assistant, before, reads });
+}
+
+/// Returns the assistant that is asked for a summary, when there is room for one more question of the caller.
+pub(super) fn summarizer(by: &By<'_>) -> Result<ParticipantId, Rejection> {
+    let assistant = by.session.roster.assistant().ok_or(Code::NoAssistant)?;
+    by.session.turns.room(by.person()?.id)?;
+    Ok(assistant)
+}
+
+/// Withdraws and stops the turns of a branch whose question `stays` does not keep.
+pub(super) fn cut_branch(session: &Session, draft: &mut Draft, branch: BranchId, stays: impl Fn(MessageId) -> bool) {
+    let branch = session.branches.header(branch);
+    let goes = |on: On, question| on.header() == branch && !stays(question);
+    for turn in session.queue().iter().filter(|t| goes(t.on, t.message)) {
+        draft.push(Stream::Main, causes(session, turn.message), TurnWithdrawn { turn: turn.turn });
+    }
+    if session.running_turn().is_some_and(|t| goes(t.on, t.message)) {
+        stop_running(session, draft);
+    }
+}
+
+impl On {
+    /// Returns how events name the branch: the main one is not named.
+    pub(super) fn header(self) -> Option<BranchId> {
+        (self.branch != BranchId::NIL).then_some(self.branch)
+    }
 }
 
 /// Withdraws every waiting turn and stops the running one where `which` (the asking message, who asked) says so.
@@ -267,22 +312,28 @@ pub(super) fn cut(session: &Session, draft: &mut Draft, which: impl Fn(MessageId
 /// Withdraws every waiting turn where `which` (the asking message, who asked) says so.
 pub(super) fn withdraw_all(session: &Session, draft: &mut Draft, which: impl Fn(MessageId, ParticipantId) -> bool) {
     for turn in session.queue().iter().filter(|t| which(t.message, t.requester)) {
+        draft.on(turn.on.header());
         draft.push(Stream::Main, causes(session, turn.message), TurnWithdrawn { turn: turn.turn });
     }
+    draft.on(None);
 }
 
 /// Stops the running turn; the answer stands as far as it is recorded.
 pub(super) fn stop_running(session: &Session, draft: &mut Draft) {
     let Some(t) = session.running_turn() else { return };
     let stopped = TurnStopped { turn: t.turn, message: t.answer, length: t.length, usage: Usage::default() };
+    draft.on(t.on.header());
     draft.push(Stream::Main, causes(session, t.message), stopped);
+    draft.on(None);
 }
 
 /// Gives the running turn up; the answer stands as far as it is recorded.
 pub(super) fn lose_running(session: &Session, draft: &mut Draft) {
     let Some(t) = session.running_turn() else { return };
     let lost = TurnLost { turn: t.turn, message: t.answer, length: t.length };
+    draft.on(t.on.header());
     draft.push(Stream::Main, causes(session, t.message), lost);
+    draft.on(None);
 }
 
 pub(super) fn decide_ask(by: &By<'_>, data: &TurnAsk) -> Result<Decision, Rejection> {
@@ -306,7 +357,17 @@ pub(super) fn decide_ask(by: &By<'_>, data: &TurnAsk) -> Result<Decision, Reject
     }
     by.session.turns.room(me.id)?;
     let mut draft = by.draft();
-    queue(by.session, &mut draft, message.event, data.message, me.id, assistant);
+    let created = data.sibling.then(|| branches::beside(by, data.message)).transpose()?;
+    let branch = match &created {
+        Some(created) => created.branch,
+        None => branches::of_question(by, data.message)?,
+    };
+    let on = On { branch, reads: None };
+    queue(by.session, &mut draft, message.event, data.message, me.id, assistant, on);
+    if let Some(created) = created {
+        let event = EventId(draft.key());
+        draft.push(Stream::Main, vec![event], created);
+    }
     Ok(draft.finish())
 }
 
@@ -324,6 +385,7 @@ pub(super) fn decide_withdraw(by: &By<'_>, data: &TurnWithdraw) -> Result<Decisi
         return Err(Code::NotYourTurn.into());
     }
     let mut draft = by.draft();
+    draft.on(turn.on.header());
     draft.push(Stream::Main, causes(by.session, turn.message), TurnWithdrawn { turn: turn.turn });
     Ok(draft.finish())
 }
@@ -347,6 +409,9 @@ pub(super) fn decide_start(by: &By<'_>, data: &TurnStart) -> Result<Decision, Re
         return Err(Rejection { code: Code::IllegalTransition, detail, pointer: None });
     }
     let mut draft = by.draft_as(Actor::Participant(turn.assistant), Some(turn.requester));
+    draft.on(turn.on.header());
+    let branch = turn.on.header().unwrap_or_else(|| by.session.branches.main());
+    let head = by.session.branches.get(branch).and_then(|b| b.head);
     let started = TurnStarted {
         turn: turn.turn,
         message: turn.message,
@@ -357,6 +422,7 @@ pub(super) fn decide_start(by: &By<'_>, data: &TurnStart) -> Result<Decision, Re
         lease: Lease { id: data.lease, until: lease_end(&draft) },
         driver: data.driver.clone(),
         label: data.label.clone(),
+        parent: by.session.messages.recorded_parent(head, 0),
     };
     draft.push(Stream::Main, causes(by.session, turn.message), started);
     Ok(draft.finish())
@@ -369,6 +435,7 @@ pub(super) fn decide_progress(by: &By<'_>, data: &TurnProgress) -> Result<Decisi
         return Err(Rejection::field("/offset", Code::InvalidField, detail));
     }
     let mut draft = by.draft_as(Actor::Participant(t.assistant), Some(t.requester));
+    draft.on(t.on.header());
     let progressed = TurnProgressed {
         turn: t.turn,
         message: t.answer,
@@ -385,6 +452,7 @@ pub(super) fn decide_progress(by: &By<'_>, data: &TurnProgress) -> Result<Decisi
 pub(super) fn decide_complete(by: &By<'_>, data: &TurnComplete) -> Result<Decision, Rejection> {
     let t = by.session.turns.claimed(data.turn, data.lease)?;
     let mut draft = by.draft_as(Actor::Participant(t.assistant), Some(t.requester));
+    draft.on(t.on.header());
     let completed = TurnCompleted {
         turn: t.turn,
         message: t.answer,
@@ -400,6 +468,7 @@ pub(super) fn decide_complete(by: &By<'_>, data: &TurnComplete) -> Result<Decisi
 pub(super) fn decide_fail(by: &By<'_>, data: &TurnFail) -> Result<Decision, Rejection> {
     let t = by.session.turns.claimed(data.turn, data.lease)?;
     let mut draft = by.draft_as(Actor::Participant(t.assistant), Some(t.requester));
+    draft.on(t.on.header());
     let failed = TurnFailed {
         turn: t.turn,
         message: Some(t.answer),

@@ -6,13 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH, watched};
 use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session, Upload};
+use roundtable_protocol::branching::{HeadMoved, MergeHow, RestoreHow};
 use roundtable_protocol::command::{self as c, Command, Envelope};
 use roundtable_protocol::context::{OpName, PatchOp, Strategy as Conflicts, Take};
 use roundtable_protocol::event::{Event, EventBody, SessionArchived};
 use roundtable_protocol::grant::{Grant, Permission as P, Permissions, Role};
 use roundtable_protocol::ids::{
-    AttachmentId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MemoryId, MessageId, ParticipantId, Seq,
-    SessionId, Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
+    AttachmentId, BranchId, CheckpointId, DEFAULT_PROJECT, Epoch, EventId, LeaseId, MemoryId, MessageId, ParticipantId,
+    Seq, SessionId, Stream, StreamSet, Timestamp, TurnId, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{
     Attachment, EndReason, Membership, ParticipantKind, Pending, Respond, SessionKind, SessionState, Settings,
@@ -37,7 +38,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 46;
+const KINDS: u8 = 53;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -48,7 +49,7 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![4 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..KINDS, 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..KINDS];
+    let what = prop_oneof![6 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..38, 2 => 26u8..29, 1 => Just(36u8), 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..46, 2 => 46u8..KINDS];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
@@ -212,17 +213,23 @@ impl World {
             decision.refused.is_none(),
             "a refusal leaves its key free"
         );
-        let erased = decision.events.iter().find_map(|e| match &e.body {
-            EventBody::MessageRedacted(data) => Some(data.message),
-            _ => None,
-        });
+        let erased: Vec<MessageId> = decision
+            .events
+            .iter()
+            .filter_map(|e| if let EventBody::MessageRedacted(data) = &e.body { Some(data.message) } else { None })
+            .collect();
+        let copied = |id: &MessageId| {
+            let posted = self.log.iter().find(|e| e.header.id.0 == id.0);
+            posted.is_some_and(|e| matches!(&e.body, EventBody::MessagePosted(data) if data.copied_from.is_some()))
+        };
+        assert!(erased.iter().skip(1).all(copied), "with a message go its copies and nothing else");
         let forgotten = |id: MemoryId| {
             decision.events.iter().any(|e| matches!(&e.body, EventBody::MemoryRemoved(data) if data.memory == id))
         };
         let goes = |known: &Event| match &known.body {
             EventBody::MemoryAdded(_) => forgotten(MemoryId(known.header.id.0)),
             EventBody::MemoryEdited(data) => forgotten(data.memory),
-            _ => known.text_of().is_some() && known.text_of() == erased,
+            _ => known.text_of().is_some_and(|id| erased.contains(&id)),
         };
         for (stream, seq) in &decision.redactions {
             let known = self.log.iter().find(|e| (e.stream, e.seq) == (*stream, *seq)).expect("an earlier event");
@@ -430,6 +437,8 @@ impl World {
         let detached = v.life.detached.as_ref().filter(|d| d.until.is_none()).map(|d| d.since);
         assert_eq!(detached, s.detached_since());
         assert_eq!(turns(s), v.turns);
+        assert_eq!((s.branches(), s.focus()), (&v.branching.branches[..], v.branching.focus));
+        self.check_branches();
         let named = s.checkpoints().filter(|k| k.checkpoint.name.is_some()).count();
         assert!(named == v.branching.checkpoints.len());
         assert!(v.branching.checkpoints.iter().all(|k| s.checkpoint(k.checkpoint.id) == Some(k)));
@@ -453,6 +462,29 @@ impl World {
         if let Some(turn) = s.running_turn() {
             let answer = v.streams[&Stream::Main].messages.iter().find(|m| m.id == turn.answer).expect("the answer");
             assert_eq!(answer.answer.as_ref().map(|a| a.length), Some(turn.length));
+        }
+    }
+
+    /// Every head is a message of `main`, its path goes up to the beginning, and both folds see the same tree.
+    fn check_branches(&self) {
+        let (s, v) = (&self.session, &self.view);
+        let Some(main) = v.streams.get(&Stream::Main) else { return };
+        for m in &main.messages {
+            let before = (m.n > 0).then(|| main.messages[usize::try_from(m.n - 1).expect("fits")].id);
+            let shown = m.parent.map_or(before, |p| Some(p).filter(|p| *p != MessageId::NIL));
+            assert_eq!(s.parent(m.id), shown, "{m:?}");
+            assert!(s.siblings(m.id).contains(&m.id) && s.siblings(m.id).iter().all(|x| s.parent(*x) == shown));
+        }
+        for branch in s.branches() {
+            let path: Vec<u64> = s.path(branch.id).collect();
+            assert_eq!(path.first().and_then(|n| s.message_at(*n)), branch.head, "a head is on its path");
+            assert!(path.windows(2).all(|pair| pair[0] > pair[1]), "parents come before their children");
+            assert!(branch.head.is_none_or(|head| s.message(head).is_some_and(|m| m.stream == Stream::Main)));
+        }
+        for turn in s.queue() {
+            let branch = s.branch(turn.on.branch).unwrap_or(&s.branches()[0]);
+            let asked = s.message(turn.message).expect("known").n;
+            assert!(!branch.archived && s.path(branch.id).any(|n| n == asked), "a question stands on its branch");
         }
     }
 
@@ -525,12 +557,16 @@ impl World {
                 mentions: if t.a.is_multiple_of(7) { vec![participant] } else { vec![] },
                 ask: [None, Some(true), Some(false)][usize::from(t.a) % 3],
                 attachments: if t.b.is_multiple_of(5) { vec![upload_id(t.a % 8)] } else { vec![] },
+                branch: t.b.is_multiple_of(3).then(|| self.branch(t)),
+                parent: t.b.is_multiple_of(4).then_some(message),
+                if_head_moved: [HeadMoved::Append, HeadMoved::Fork, HeadMoved::Reject][usize::from(t.b) % 3],
+                sibling_of: (t.b % 11 == 7).then_some(message),
             }),
             10 => Command::MessageEdit(c::MessageEdit { message, text }),
             11 => Command::MessageRedact(c::MessageRedact { message, reason: None }),
             12 => Command::DecisionRecord(c::DecisionRecord { message }),
             13 => Command::DecisionWithdraw(c::DecisionWithdraw { message }),
-            14 => Command::TurnAsk(c::TurnAsk { message }),
+            14 => Command::TurnAsk(c::TurnAsk { message, sibling: t.b.is_multiple_of(6) }),
             15 => Command::TurnEdit(c::TurnEdit { turn, text }),
             16 => Command::TurnWithdraw(c::TurnWithdraw { turn }),
             17 => Command::TurnStop(c::TurnStop { turn }),
@@ -588,6 +624,22 @@ impl World {
                 name: "vote".into(),
                 schema: t.a.is_multiple_of(2).then(|| serde_json::json!({"maxLength": t.b})),
             }),
+            46 => Command::CheckpointRestore(c::CheckpointRestore {
+                checkpoint: self.checkpoint(t),
+                how: if t.b.is_multiple_of(2) { RestoreHow::InPlace } else { RestoreHow::Branch },
+                branch: None,
+                name: None,
+            }),
+            47 => Command::BranchCreate(c::BranchCreate {
+                name: t.a.is_multiple_of(2).then_some(text),
+                message: t.b.is_multiple_of(2).then_some(message),
+                ..Default::default()
+            }),
+            48 => Command::BranchMove(c::BranchMove { branch: self.branch(t), head: message, if_head: None }),
+            49 => Command::BranchRename(c::BranchRename { branch: self.branch(t), name: text }),
+            50 => Command::BranchArchive(c::BranchArchive { branch: self.branch(t), archived: !t.b.is_multiple_of(3) }),
+            51 => Command::BranchFocus(c::BranchFocus { branch: self.branch(t) }),
+            52 => Command::BranchMerge(self.merge(t)),
             _ => return None,
         })
     }
@@ -595,6 +647,23 @@ impl World {
     fn memory(&self, t: &Try) -> MemoryId {
         let all: Vec<MemoryId> = self.session.memories().map(|(id, _)| id).collect();
         Self::pick(&all, t.a, MemoryId::NIL)
+    }
+
+    fn branch(&self, t: &Try) -> BranchId {
+        let all: Vec<BranchId> = self.session.branches().iter().map(|b| b.id).collect();
+        Self::pick(&all, t.a, BranchId::NIL)
+    }
+
+    fn merge(&self, t: &Try) -> c::BranchMerge {
+        let main = self.session.branches()[0].id;
+        let (into, from) = if t.b.is_multiple_of(2) { (main, self.branch(t)) } else { (self.branch(t), main) };
+        let only = self.session.compare(into, from).map(|both| both.only_b).unwrap_or_default();
+        let messages: Vec<MessageId> = only.into_iter().take(3).collect();
+        let said = messages.iter().map(|id| c::Said { message: *id, text: "again".to_owned(), attachments: vec![] });
+        let how = [MergeHow::Adopt, MergeHow::Pick, MergeHow::Summary][usize::from(t.b) % 3];
+        let text = t.a.is_multiple_of(2).then(|| t.text.clone());
+        let said = said.collect();
+        c::BranchMerge { into, from, how, if_head: None, messages, text, question: None, said }
     }
 
     fn checkpoint(&self, t: &Try) -> CheckpointId {

@@ -1,13 +1,243 @@
-//! Checkpoints, for programs: made, listed, named, deleted.
+//! Checkpoints and branches, for programs.
 
-use roundtable_protocol::branching::CheckpointInfo;
-use roundtable_protocol::command::{CheckpointCreate, CheckpointDelete, CheckpointRename, Envelope};
-use roundtable_protocol::{CheckpointId, Code, Command, Problem, SessionId, Stream, UserId};
+use std::sync::Arc;
+
+use roundtable_protocol::branching::{Branch, CheckpointInfo};
+use roundtable_protocol::command::{
+    BranchCreate, BranchMerge, CheckpointCreate, CheckpointDelete, CheckpointRename, CheckpointRestore, Envelope,
+};
+use roundtable_protocol::view::MessageView;
+use roundtable_protocol::{BranchId, CheckpointId, Code, Command, MessageId, Problem, SessionId, Stream, UserId};
 use uuid::Uuid;
 
-use super::SessionManager;
+use super::{SessionManager, unavailable};
 use crate::room::Receipt;
 
+/// The branches of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchList {
+    /// The branches, the main one first, archived ones among them.
+    pub branches: Vec<Branch>,
+    /// The branch that whoever presents shows.
+    pub focus: Option<BranchId>,
+}
+
+/// A message on a branch's path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathMessage {
+    /// The message.
+    pub message: MessageView,
+    /// The message that it follows.
+    pub parent: Option<MessageId>,
+    /// All messages that follow the same one, itself among them, oldest first.
+    pub siblings: Vec<MessageId>,
+}
+
+/// Two branches beside each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The newest message that both have.
+    pub ancestor: Option<MessageId>,
+    /// What only the first one has, oldest first; at most the newest 200.
+    pub only_a: Vec<MessageView>,
+    /// What only the second one has, oldest first; at most the newest 200.
+    pub only_b: Vec<MessageView>,
+    /// How many messages only the first one has.
+    pub count_a: usize,
+    /// How many messages only the second one has.
+    pub count_b: usize,
+}
+
+/// How many messages of each side a comparison holds.
+const COMPARED: usize = 200;
+
+/// Branches.
+impl SessionManager {
+    /// Begins a branch and waits until it is durable. Its id is the key.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use roundtable_core::Founding;
+    /// # use roundtable_hub::{HubConfig, SessionManager, clock};
+    /// # use roundtable_protocol::branching::MergeHow;
+    /// # use roundtable_protocol::command::{BranchCreate, BranchMerge, CheckpointRestore, Envelope, MessagePost};
+    /// # use roundtable_protocol::model::{SessionKind, Settings, Visibility};
+    /// # use roundtable_protocol::{Command, DEFAULT_PROJECT, Epoch, SessionId, Stream, UserId};
+    /// # use roundtable_store::MemoryStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, _turns) = SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default());
+    /// # let (session, ana) = (SessionId(clock::new_key()), UserId(clock::new_key()));
+    /// # let founding = Founding {
+    /// #     session, epoch: Epoch::from_random([7; 8]), project: DEFAULT_PROJECT, owner: ana, owner_name: "Ana".into(),
+    /// #     owner_colour: None, title: "Plans".into(), kind: SessionKind::Collaborative, visibility: Visibility::Private,
+    /// #     settings: Settings::default(), description: String::new(), tags: vec![], category: None, expires_at: None,
+    /// #     start: true, assistant: None,
+    /// # };
+    /// # let created = manager.create(clock::new_key(), founding).await?;
+    /// let main = created.info.conversation_id;
+    /// let point = manager.checkpoint(session, ana, clock::new_key(), "Before").await?;
+    /// let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// let branch = manager.branch(session, ana, clock::new_key(), idea).await?;
+    /// let text = MessagePost { text: "What if?".into(), branch: Some(branch.id), ..MessagePost::default() };
+    /// let command = Command::MessagePost(text);
+    /// let envelope = Envelope { key: clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+    /// manager.command(session, ana, envelope).await?;
+    /// let compared = manager.compare(session, ana, main, branch.id).await?;
+    /// assert_eq!((compared.count_a, compared.count_b), (0, 1));
+    ///
+    /// let adopt = BranchMerge {
+    ///     into: main, from: branch.id, how: MergeHow::Adopt, if_head: None, messages: vec![], text: None,
+    ///     question: None, said: vec![],
+    /// };
+    /// manager.merge(session, ana, clock::new_key(), adopt).await?;
+    /// assert_eq!(manager.path(session, ana, main, None, 10).await?[0].message.text, "What if?");
+    ///
+    /// let back = CheckpointRestore {
+    ///     checkpoint: point.checkpoint.id, how: Default::default(), branch: None, name: None,
+    /// };
+    /// let restored = manager.restore(session, ana, clock::new_key(), back).await?.expect("a new branch");
+    /// assert_eq!((restored.name.as_str(), restored.head), ("Before", None));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The rules refuse it, or the store cannot write.
+    pub async fn branch(
+        &self,
+        session: SessionId,
+        user: UserId,
+        key: Uuid,
+        create: BranchCreate,
+    ) -> Result<Branch, Problem> {
+        let receipt = self.ask_once(session, user, key, Command::BranchCreate(create)).await?;
+        self.branch_of(session, user, BranchId(receipt.id.0)).await
+    }
+
+    /// Returns the branches.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such session for this user.
+    pub async fn branches(&self, session: SessionId, user: UserId) -> Result<BranchList, Problem> {
+        let list = |look: &mut crate::room::Look<'_>, _| BranchList {
+            branches: look.session.branches().to_vec(),
+            focus: look.session.focus(),
+        };
+        self.viewed(session, user, list).await
+    }
+
+    /// Returns one branch.
+    ///
+    /// # Errors
+    /// `no_such_branch` when there is none, `not_found` when there is no such session for this user.
+    pub async fn branch_of(&self, session: SessionId, user: UserId, id: BranchId) -> Result<Branch, Problem> {
+        let found = self.viewed(session, user, move |look, _| look.session.branch(id).cloned()).await?;
+        found.ok_or_else(|| Problem::new(Code::NoSuchBranch))
+    }
+
+    /// Brings what was said on one branch to another: adopts it, picks messages, or posts a summary.
+    /// See [`SessionManager::branch`] for an example.
+    ///
+    /// # Errors
+    /// See [`SessionManager::branch`].
+    pub async fn merge(
+        &self,
+        session: SessionId,
+        user: UserId,
+        key: Uuid,
+        merge: BranchMerge,
+    ) -> Result<Receipt, Problem> {
+        self.ask_once(session, user, key, Command::BranchMerge(merge)).await
+    }
+
+    /// Goes back to a checkpoint. Returns the branch that was made; none when it was done in place.
+    /// See [`SessionManager::branch`] for an example.
+    ///
+    /// # Errors
+    /// See [`SessionManager::branch`]; `already_recorded` when every head is there already.
+    pub async fn restore(
+        &self,
+        session: SessionId,
+        user: UserId,
+        key: Uuid,
+        restore: CheckpointRestore,
+    ) -> Result<Option<Branch>, Problem> {
+        let makes_branch = restore.how == roundtable_protocol::branching::RestoreHow::Branch;
+        let receipt = self.ask_once(session, user, key, Command::CheckpointRestore(restore)).await?;
+        if !makes_branch {
+            return Ok(None);
+        }
+        self.branch_of(session, user, BranchId(receipt.id.0)).await.map(Some)
+    }
+
+    /// Returns messages of a branch's path, the newest first: at most `limit`, and only those that come before the message
+    /// `before` on it.
+    ///
+    /// # Errors
+    /// `no_such_branch`, `not_found`, or the store cannot be read.
+    pub async fn path(
+        &self,
+        session: SessionId,
+        user: UserId,
+        branch: BranchId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<PathMessage>, Problem> {
+        let look = move |look: &mut crate::room::Look<'_>, _| {
+            look.session.branch(branch)?;
+            let path = look.session.path(branch).filter(|n| before.is_none_or(|before| *n < before));
+            let numbers: Vec<u64> = path.take(limit).collect();
+            let about = |n: &u64| {
+                let id = look.session.message_at(*n)?;
+                Some((id, look.session.parent(id), look.session.siblings(id)))
+            };
+            let about: Vec<_> = numbers.iter().filter_map(about).collect();
+            Some((numbers, about, look.session.pages(Stream::Main).to_vec(), Arc::clone(look.views)))
+        };
+        let found = self.viewed(session, user, look).await?;
+        let (mut numbers, about, spans, views) = found.ok_or_else(|| Problem::new(Code::NoSuchBranch))?;
+        numbers.reverse();
+        let read = views.messages(Stream::Main, &numbers, &spans).await.map_err(unavailable)?;
+        let join = |(id, parent, siblings): (MessageId, _, _)| {
+            let message = read.iter().find(|m| m.id == id)?.clone();
+            Some(PathMessage { message, parent, siblings })
+        };
+        Ok(about.into_iter().filter_map(join).collect())
+    }
+
+    /// Compares two branches.
+    ///
+    /// # Errors
+    /// `no_such_branch`, `not_found`, or the store cannot be read.
+    pub async fn compare(
+        &self,
+        session: SessionId,
+        user: UserId,
+        a: BranchId,
+        b: BranchId,
+    ) -> Result<Comparison, Problem> {
+        let look = move |look: &mut crate::room::Look<'_>, _| {
+            let compared = look.session.compare(a, b)?;
+            let numbers = |ids: &[MessageId]| -> Vec<u64> {
+                let newest = &ids[ids.len().saturating_sub(COMPARED)..];
+                newest.iter().filter_map(|id| look.session.message(*id)).map(|m| m.n).collect()
+            };
+            let (of_a, of_b) = (numbers(&compared.only_a), numbers(&compared.only_b));
+            Some((compared, of_a, of_b, look.session.pages(Stream::Main).to_vec(), Arc::clone(look.views)))
+        };
+        let found = self.viewed(session, user, look).await?;
+        let (compared, of_a, of_b, spans, views) = found.ok_or_else(|| Problem::new(Code::NoSuchBranch))?;
+        Ok(Comparison {
+            ancestor: compared.ancestor,
+            only_a: views.messages(Stream::Main, &of_a, &spans).await.map_err(unavailable)?,
+            only_b: views.messages(Stream::Main, &of_b, &spans).await.map_err(unavailable)?,
+            count_a: compared.only_a.len(),
+            count_b: compared.only_b.len(),
+        })
+    }
+}
+
+/// Checkpoints.
 impl SessionManager {
     /// Makes a checkpoint of now and waits until it is durable. The same key again answers the same checkpoint.
     ///

@@ -5,17 +5,19 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session, Upload};
-use roundtable_protocol::command::{Envelope, TurnStop};
+use roundtable_protocol::command::{Envelope, Said, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
 use roundtable_protocol::{
-    AttachmentId, Code, Command, Event, EventId, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream, Timestamp,
-    UserId,
+    AttachmentId, Code, Command, Event, EventId, MessageId, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream,
+    Timestamp, UserId,
 };
 use roundtable_store::{Commit, NewEvent};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
+
+use roundtable_core::session::MAX_PICKED;
 
 use super::{Landed, Queued, Receipt, Reply, Room};
 use crate::clock;
@@ -154,10 +156,10 @@ impl Room {
         if std::mem::take(&mut self.due) && self.broken.is_none() {
             self.decide_due(&mut batch);
         }
-        for queued in taken {
+        for mut queued in taken {
             let outcome = match self.known(&queued, &accepted).await {
                 Some(outcome) => outcome,
-                None => match self.uploads(&queued.envelope.command).await {
+                None => match self.looked_up(&mut queued.envelope.command).await {
                     Ok(uploads) => self.decide(&queued, &uploads, &mut batch),
                     Err(problem) => Outcome::Refused(problem),
                 },
@@ -235,6 +237,30 @@ impl Room {
                 Outcome::Refused(Problem::new(Code::KeyReused))
             }
         })
+    }
+
+    /// Looks up what a command names and the rules do not hold.
+    async fn looked_up(&mut self, command: &mut Command) -> Result<Vec<Upload>, Problem> {
+        if let Command::BranchMerge(merge) = command {
+            merge.said = self.said_in(&merge.messages).await?;
+        }
+        self.uploads(command).await
+    }
+
+    /// Reads what messages say now, whatever the caller says of it.
+    async fn said_in(&mut self, ids: &[MessageId]) -> Result<Vec<Said>, Problem> {
+        let numbers: std::collections::BTreeSet<u64> =
+            ids.iter().take(MAX_PICKED).filter_map(|id| self.committed.message(*id)).map(|m| m.n).collect();
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let numbers: Vec<u64> = numbers.into_iter().collect();
+        let read = self.views.messages(Stream::Main, &numbers, self.committed.pages(Stream::Main)).await;
+        let read = read.map_err(|error| {
+            tracing::warn!(session.id = %self.id, %error, "picked messages could not be read");
+            Problem::new(Code::Unavailable).retry_after_ms(1_000)
+        })?;
+        Ok(read.into_iter().map(|m| Said { message: m.id, text: m.text, attachments: m.attachments }).collect())
     }
 
     /// Looks up the files that a command names. The one place where ids of files become what is recorded of them, for
@@ -459,7 +485,11 @@ fn changes_directory(body: &EventBody) -> bool {
 /// Returns the files that this event posts.
 fn attached(event: &Event) -> impl Iterator<Item = (AttachmentId, EventId)> {
     let id = event.header.id;
-    let posted = if let EventBody::MessagePosted(data) = &event.body { &data.attachments[..] } else { &[] };
+    // A copy shows the files of the original; they stay where they are.
+    let posted = match &event.body {
+        EventBody::MessagePosted(data) if data.copied_from.is_none() => &data.attachments[..],
+        _ => &[],
+    };
     posted.iter().map(move |attachment| (attachment.id, id))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roundtable_protocol::event::EventBody;
-use roundtable_protocol::frame::{Access, Head, ServerFrame, You};
+use roundtable_protocol::frame::{Access, HEAD_MESSAGES, Head, ServerFrame, You};
 use roundtable_protocol::model::{Lease, Membership};
 use roundtable_protocol::view::utf16_len;
 use roundtable_protocol::{ParticipantId, Permission, Seq, Stream, StreamSet};
@@ -160,13 +160,14 @@ impl Room {
             transcript: Vec::new(),
             handle,
         };
+        let (path, spans) = (self.read_by(running), self.committed.pages(Stream::Main).to_vec());
         let (views, drivers, question) = (Arc::clone(&self.views), self.shared.drivers.clone(), running.message);
         let (session, store) = (self.id, Arc::clone(&self.shared.store));
         tokio::spawn(async move {
             let mut work = work;
             let said = async {
-                let view = views.view(StreamSet::EMPTY.with(Stream::Main)).await?;
-                let mut said = transcript(&view, &work.people, question);
+                let read = views.messages(Stream::Main, &path, &spans).await?;
+                let mut said = transcript(&read, &work.people, question);
                 uploads::read_texts(&*store, session, &mut said).await?;
                 Ok::<_, roundtable_store::StoreError>(said)
             };
@@ -184,6 +185,20 @@ impl Room {
                 unsent.0.handle.fail("no_driver", detail, Default::default()).await;
             }
         });
+    }
+
+    /// Returns the numbers of the messages that an assistant reads before it answers, oldest first: the last ones of the
+    /// branch on which it answers, or of the one that it is to read, and the question.
+    fn read_by(&self, running: &roundtable_core::session::RunningTurn) -> Vec<u64> {
+        let session = &self.committed;
+        let on = running.on;
+        let own =
+            if on.branch == roundtable_protocol::BranchId::NIL { session.info().conversation_id } else { on.branch };
+        let asked = session.message(running.message).map(|m| m.n);
+        let mut path: Vec<u64> = session.path(on.reads.unwrap_or(own)).take(HEAD_MESSAGES).collect();
+        path.extend(asked.filter(|n| !path.contains(n)));
+        path.sort_unstable();
+        path
     }
 
     /// Counts who is connected, for lists of sessions.
@@ -242,19 +257,30 @@ fn reason(bodies: &[EventBody], participant: Option<ParticipantId>) -> &'static 
         .unwrap_or("rights_changed")
 }
 
-/// Returns what was said in `main`, for a driver. The view was folded from that stream alone.
+fn is_agent(people: &[roundtable_protocol::model::Participant], who: roundtable_protocol::Actor) -> bool {
+    let kind =
+        |p: &roundtable_protocol::model::Participant| p.kind == roundtable_protocol::model::ParticipantKind::Agent;
+    who.participant().is_some_and(|id| people.iter().any(|p| p.id == id && kind(p)))
+}
+
+/// Returns what was said on a branch, for a driver.
 fn transcript(
-    view: &roundtable_protocol::View,
+    messages: &[roundtable_protocol::view::MessageView],
     people: &[roundtable_protocol::model::Participant],
     question: roundtable_protocol::MessageId,
 ) -> Vec<TranscriptMessage> {
-    let messages = view.streams.get(&Stream::Main).map_or(&[][..], |s| &s.messages);
     messages
         .iter()
         .filter(|m| !m.redacted && (!m.text.is_empty() || !m.attachments.is_empty()))
         .map(|m| TranscriptMessage {
             id: m.id,
-            author: m.author.participant().and_then(|id| people.iter().find(|p| p.id == id)).cloned(),
+            // Copied words are those of who said them first.
+            author: m
+                .copied_from
+                .map_or(m.author, |c| c.author)
+                .participant()
+                .and_then(|id| people.iter().find(|p| p.id == id))
+                .cloned(),
             at: m.at,
             text: m.text.clone(),
             attachments: m
@@ -262,7 +288,7 @@ fn transcript(
                 .iter()
                 .map(|a| TranscriptAttachment { attachment: a.clone(), text: None })
                 .collect(),
-            answer: m.answer.is_some(),
+            answer: m.answer.is_some() || m.copied_from.is_some_and(|c| is_agent(people, c.author)),
             asks: m.id == question,
         })
         .collect()

@@ -1,12 +1,20 @@
 //! Joining, resuming, lagging.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 
 use roundtable_hub::clock;
 use roundtable_protocol::frame::{After, EphemeralIn, Lane, StartMode, StreamPosition};
 use roundtable_protocol::model::SettingsPatch;
-use roundtable_protocol::{Code, Command, Epoch, Event, Role, Seq, ServerFrame, Stream};
+use roundtable_protocol::view::StreamView;
+use roundtable_protocol::{Code, Command, Epoch, Event, Role, Seq, ServerFrame, Stream, StreamSet, View};
+use roundtable_store::{MemoryStore, Store, ViewKey, ViewSnapshot};
 
 use crate::support::{House, Reader, assert_consecutive, fill, nothing};
 
@@ -38,6 +46,30 @@ async fn a_resumed_reader_gets_just_what_it_has_missed() {
     second.until_text("line 19").await;
     assert_eq!(mode(&mut second).await, StartMode::Replay);
     assert_consecutive(&second.seqs(MAIN), last.seq);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_that_another_version_has_kept_is_made_again() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana) = house.session().await;
+    fill(&house, session, ana, 0, 300).await;
+    // As versions that knew no branches kept it: no format, and all that they did not know is missing for good.
+    let at = store.head(session).await.expect("read").expect("kept");
+    let mut old = View::default();
+    let main = StreamView { head: at.heads[MAIN as usize], count: 300, messages: vec![] };
+    old.streams.insert(MAIN, main);
+    let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&serde_json::to_vec(&old).expect("JSON")).expect("in memory");
+    let bytes = Bytes::from(packed.finish().expect("in memory"));
+    let key = ViewKey::Head(StreamSet::EMPTY.with(MAIN));
+    store.put_view(session, key, ViewSnapshot { rev: at.rev, bytes }).await.expect("kept");
+
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let snapshot = reader.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
+    let ServerFrame::Snapshot(snapshot) = snapshot else { unreachable!("a snapshot was waited for") };
+    assert_eq!(snapshot.head.branching.branches.len(), 1, "the main branch is there");
+    assert_eq!(snapshot.head.streams[&MAIN].messages.len(), 100);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Rules of rooms, stated against the public [`SessionManager`](roundtable_hub::SessionManager) over the memory store.
 
+mod branches;
 mod commands;
 mod context;
 mod faults;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::branching::CopiedFrom;
 use crate::grant::Role;
 use crate::ids::{BranchId, Epoch, LinkId, MessageId, ParticipantId, ProjectId, Timestamp, TurnId, UserId};
 use crate::model::{Attachment, EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
@@ -169,6 +170,28 @@ pub struct MessagePosted {
     /// Files that came with it; none once erased.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// The message that it follows. Absent: the message before it in the stream; the id of zeros: none, it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
+    /// The message whose text this is, when it was copied from another branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
+}
+
+impl MessagePosted {
+    /// Returns a message that says nothing, to be filled.
+    pub fn empty() -> Self {
+        Self {
+            text: String::new(),
+            reply_to: None,
+            mentions: Vec::new(),
+            ask: false,
+            redacted: false,
+            attachments: Vec::new(),
+            parent: None,
+            copied_from: None,
+        }
+    }
 }
 
 /// Data of `message.edited`.
@@ -221,6 +244,9 @@ pub struct TurnQueued {
     /// The waiting turn that it goes in front of; absent: the end of the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<TurnId>,
+    /// The branch that the assistant reads, when it is not the one on which it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<BranchId>,
 }
 
 /// Data of `turn.edited`; the text is in the `message.edited` beside it.
@@ -256,6 +282,9 @@ pub struct TurnStarted {
     pub driver: String,
     /// What the answer is labelled with, such as the model's name.
     pub label: String,
+    /// The message that it follows. Absent: the message before it in the stream; the id of zeros: none, it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<MessageId>,
 }
 
 /// Data of `turn.progressed`: new text only, at each second, 4 KB or boundary.

@@ -18,15 +18,7 @@ fn event(body: EventBody) -> Event {
 }
 
 fn posted(text: &str) -> EventBody {
-    MessagePosted {
-        text: text.into(),
-        reply_to: None,
-        mentions: vec![],
-        ask: true,
-        redacted: false,
-        attachments: vec![],
-    }
-    .into()
+    MessagePosted { text: text.into(), ask: true, ..MessagePosted::empty() }.into()
 }
 
 #[test]

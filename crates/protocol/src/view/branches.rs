@@ -3,19 +3,82 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::branching::CheckpointInfo;
-use crate::event::{CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event};
+use crate::branching::{Branch, CheckpointInfo};
+use crate::event::{
+    BranchCreated, BranchMerged, CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event, SessionCreated,
+};
+use crate::ids::{BranchId, MessageId, Seq, Stream};
 
 /// The branches of the conversation and the named points of the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct BranchingView {
+    /// The branches, the main one first.
+    pub branches: Vec<Branch>,
+    /// The branch that whoever presents shows; null: nobody has chosen one.
+    pub focus: Option<BranchId>,
     /// The checkpoints that have a name, in the order in which they were made or named. Automatic ones without a name are
     /// read with `GET .../checkpoints`.
     pub checkpoints: Vec<CheckpointInfo>,
 }
 
 impl BranchingView {
+    /// The main branch is there from the start.
+    pub(super) fn began(&mut self, event: &Event, data: &SessionCreated) {
+        self.branches.push(Branch {
+            id: data.main_branch,
+            name: "main".to_owned(),
+            head: None,
+            from_branch: None,
+            fork_message: None,
+            fork_seq: Seq::ZERO,
+            by: event.header.actor,
+            at: event.header.at,
+            archived: false,
+        });
+    }
+
+    /// A message is the newest one of the branch that it was said on.
+    pub(super) fn said(&mut self, event: &Event, message: MessageId) {
+        if event.stream != Stream::Main {
+            return;
+        }
+        let branch = match event.header.branch {
+            Some(id) => self.branches.iter_mut().find(|b| b.id == id),
+            None => self.branches.first_mut(),
+        };
+        // One that begins its branch stands before `branch.created`, which names it.
+        if let Some(branch) = branch {
+            branch.head = Some(message);
+        }
+    }
+
+    pub(super) fn created(&mut self, event: &Event, data: &BranchCreated) {
+        self.branches.push(Branch {
+            id: data.branch,
+            name: data.name.clone(),
+            head: data.head,
+            from_branch: Some(data.from_branch),
+            fork_message: data.fork_message,
+            fork_seq: data.fork_seq,
+            by: event.header.actor,
+            at: event.header.at,
+            archived: false,
+        });
+    }
+
+    pub(super) fn merged(&mut self, data: &BranchMerged) {
+        if data.head.is_some() {
+            self.with(data.into, |b| b.head = data.head);
+        }
+    }
+
+    pub(super) fn with(&mut self, id: BranchId, change: impl FnOnce(&mut Branch)) {
+        if let Some(branch) = self.branches.iter_mut().find(|b| b.id == id) {
+            change(branch);
+        }
+    }
+
     pub(super) fn checkpoint_created(&mut self, event: &Event, data: &CheckpointCreated) {
         if data.checkpoint.name.is_some() {
             let (by, at, seq) = (event.header.actor, event.header.at, event.seq);

@@ -1,16 +1,17 @@
-//! Checkpoints: making, listing, naming, deleting.
+//! Checkpoints: making, listing, naming, restoring, deleting.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use roundtable_protocol::branching::CheckpointInfo;
-use roundtable_protocol::{CheckpointId, SessionId};
-use serde::Deserialize;
+use roundtable_protocol::branching::{Branch, CheckpointInfo, RestoreHow};
+use roundtable_protocol::command::CheckpointRestore;
+use roundtable_protocol::{BranchId, CheckpointId, SessionId};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::Caller;
 use crate::idempotency::Key;
-use crate::json::{Json, Path, Query};
+use crate::json::{Json, JsonOrNothing, Path, Query};
 use crate::problem::ApiError;
 use crate::routes::{List, ListQuery, created};
 use crate::state::App;
@@ -92,4 +93,42 @@ pub async fn delete(
 ) -> Result<StatusCode, ApiError> {
     app.manager.delete_checkpoint(session, known.user.id, Key::fresh().id, checkpoint).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a checkpoint is gone back to; everything may be left out.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Restore {
+    /// As a new branch (`branch`, when absent), or with every head moved back (`in_place`, for moderators).
+    how: RestoreHow,
+    /// Which of the checkpoint's branches becomes the new branch; the main one when absent.
+    branch: Option<BranchId>,
+    /// What the new branch is called; made from the checkpoint's name when absent.
+    name: Option<String>,
+}
+
+/// What came of going back.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Restored {
+    /// The checkpoint.
+    checkpoint: CheckpointId,
+    /// The new branch; null when it was done in place.
+    branch: Option<Branch>,
+}
+
+/// Goes back to a checkpoint, as a new branch or in place. Nothing is deleted, and nobody's rights change.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}/restore", tag = "branches",
+    params(("session_id" = SessionId, Path), ("checkpoint_id" = CheckpointId, Path)), request_body = Option<Restore>,
+    responses((status = 200, description = "What came of it", body = Restored)))]
+pub async fn restore(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path((session, checkpoint)): Path<(SessionId, CheckpointId)>,
+    key: Key,
+    JsonOrNothing(body): JsonOrNothing<Restore>,
+) -> Result<axum::Json<Restored>, ApiError> {
+    let Restore { how, branch, name } = body;
+    let restore = CheckpointRestore { checkpoint, how, branch, name };
+    let branch = app.manager.restore(session, known.user.id, key.id, restore).await?;
+    Ok(axum::Json(Restored { checkpoint, branch }))
 }

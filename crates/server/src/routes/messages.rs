@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use roundtable_protocol::branching::HeadMoved;
 use roundtable_protocol::command::{Envelope, MessageEdit, MessagePost, MessageRedact};
 use roundtable_protocol::view::MessageView;
-use roundtable_protocol::{AttachmentId, Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
+use roundtable_protocol::{AttachmentId, BranchId, Command, Event, MessageId, ParticipantId, Seq, SessionId, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -39,6 +40,15 @@ pub struct NewMessage {
     attachments: Vec<AttachmentId>,
     /// The last seq of the stream that the author had seen.
     seen: Option<Seq>,
+    /// The branch that it goes to, in `main`; absent: that of `parent`, else the main one.
+    branch: Option<BranchId>,
+    /// The newest message of the branch that the author has seen; absent: it follows whatever is the newest.
+    parent: Option<MessageId>,
+    /// What becomes of it when `parent` is not the newest any more.
+    #[serde(default)]
+    if_head_moved: HeadMoved,
+    /// The message beside which it stands, as its other wording: it begins a new branch before that message.
+    sibling_of: Option<MessageId>,
 }
 
 /// The new text of a message.
@@ -76,8 +86,19 @@ pub async fn post(
     key: Key,
     Json(body): Json<NewMessage>,
 ) -> Result<Response, ApiError> {
-    let NewMessage { text, stream, reply_to, mentions, ask, attachments, seen } = body;
-    let command = Command::MessagePost(MessagePost { text, reply_to, mentions, ask, attachments });
+    let NewMessage { text, stream, reply_to, mentions, ask, attachments, seen, .. } = body;
+    let NewMessage { branch, parent, if_head_moved, sibling_of, .. } = body;
+    let command = Command::MessagePost(MessagePost {
+        text,
+        reply_to,
+        mentions,
+        ask,
+        attachments,
+        branch,
+        parent,
+        if_head_moved,
+        sibling_of,
+    });
     let stream = stream.unwrap_or(Stream::Main);
     let envelope = Envelope { key: key.id, stream, seen, retry: key.sent, command };
     let receipt = app.manager.command(session, known.user.id, envelope).await?;

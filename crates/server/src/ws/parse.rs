@@ -4,9 +4,10 @@
 //! the request that it is about whenever that could be read; commands that only the server gives are unknown here.
 
 use roundtable_protocol::command::{
-    ActionDefineType, ActionPerform, CheckpointCreate, CheckpointDelete, CheckpointRename, ContextPatch,
-    ContextResolve, ContextRevert, DecisionRecord, DecisionWithdraw, MemoryAdd, MemoryEdit, MemoryRemove, MessageEdit,
-    MessagePost, MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
+    ActionDefineType, ActionPerform, BranchArchive, BranchCreate, BranchFocus, BranchMerge, BranchMove, BranchRename,
+    CheckpointCreate, CheckpointDelete, CheckpointRename, CheckpointRestore, ContextPatch, ContextResolve,
+    ContextRevert, DecisionRecord, DecisionWithdraw, MemoryAdd, MemoryEdit, MemoryRemove, MessageEdit, MessagePost,
+    MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
     SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd, SessionPause, SessionRename, SessionResume,
     SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
@@ -104,6 +105,13 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "action.define_type" => shaped::<ActionDefineType>(data).map(Command::ActionDefineType),
         "action.perform" => shaped::<ActionPerform>(data).map(Command::ActionPerform),
         "checkpoint.delete" => shaped::<CheckpointDelete>(data).map(Command::CheckpointDelete),
+        "checkpoint.restore" => shaped::<CheckpointRestore>(data).map(Command::CheckpointRestore),
+        "branch.create" => shaped::<BranchCreate>(data).map(Command::BranchCreate),
+        "branch.move" => shaped::<BranchMove>(data).map(Command::BranchMove),
+        "branch.rename" => shaped::<BranchRename>(data).map(Command::BranchRename),
+        "branch.archive" => shaped::<BranchArchive>(data).map(Command::BranchArchive),
+        "branch.focus" => shaped::<BranchFocus>(data).map(Command::BranchFocus),
+        "branch.merge" => shaped::<BranchMerge>(data).map(Command::BranchMerge),
         "turn.ask" => shaped::<TurnAsk>(data).map(Command::TurnAsk),
         "turn.edit" => shaped::<TurnEdit>(data).map(Command::TurnEdit),
         "turn.withdraw" => shaped::<TurnWithdraw>(data).map(Command::TurnWithdraw),

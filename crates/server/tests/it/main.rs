@@ -4,6 +4,7 @@ mod access;
 mod assistants;
 mod attachments;
 mod bad_days;
+mod branches;
 mod browsers;
 mod checkpoints;
 mod codes;

@@ -115,6 +115,13 @@ export function noticeWords(notice: Notice, live: Names): string {
       return t('chat.notice_context_resolved', { name });
     case 'memory.added':
       return data['redacted'] ? '' : t('chat.notice_memory', { name, text: String(data['text'] ?? '') });
+    case 'checkpoint.restored':
+      // As a branch: told by `branch.created` beside it.
+      return data['how'] === 'in_place' ? t('chat.notice_restored', { name }) : '';
+    case 'branch.created':
+      return t('chat.notice_branch', { name, title: String(data['name'] ?? '') });
+    case 'branch.merged':
+      return t('chat.notice_merged', { name });
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });

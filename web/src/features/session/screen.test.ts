@@ -53,7 +53,7 @@ const head: View = {
     participant(GUIDE, 'Guide', 'collaborator', 'agent'),
   ] as View['participants'],
   turns: [],
-  branching: { checkpoints: [] },
+  branching: { branches: [], focus: null, checkpoints: [] },
   streams: { main: { head: 1, count: 0, messages: [] } },
 };
 

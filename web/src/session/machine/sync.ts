@@ -5,6 +5,7 @@
  * head of a stream move together, one event at a time, or by a whole snapshot.
  */
 
+import { emptyBranching } from '../branching';
 import type {
   ClientFrame,
   Delta,
@@ -212,7 +213,8 @@ export class SessionSync {
       const held = frame.head.streams[stream] ?? { head: at, count: 0, messages: [] };
       const streams = { ...this.view.streams, [stream]: { ...held, head: at } };
       // Everything but the streams is told in `main`.
-      this.view = { ...(stream === 'main' ? frame.head : this.view), streams };
+      const { branching = emptyBranching(), ...rest } = stream === 'main' ? frame.head : this.view;
+      this.view = { ...rest, branching, streams };
       effect = 'changed';
     }
     return effect;

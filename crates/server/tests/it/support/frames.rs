@@ -158,8 +158,7 @@ fn event() -> Event {
         reply_to: Some(MessageId(id(6))),
         mentions: vec![ParticipantId(id(4))],
         ask: true,
-        redacted: false,
-        attachments: vec![],
+        ..MessagePosted::empty()
     };
     let header = EventHeader {
         id: EventId(id(3)),

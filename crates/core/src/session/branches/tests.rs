@@ -1,0 +1,267 @@
+use roundtable_protocol::branching::RestoreHow;
+use roundtable_protocol::command::{self as c, Command};
+use roundtable_protocol::event::EventBody as E;
+use roundtable_protocol::ids::CheckpointId;
+
+use super::super::tests::Room;
+use super::*;
+
+fn post(text: &str) -> MessagePost {
+    MessagePost { text: text.to_owned(), ask: Some(false), ..MessagePost::default() }
+}
+
+fn room() -> Room {
+    let mut room = Room::new();
+    room.run("server: admit ben as collaborator\nserver: admit cyd as viewer");
+    room
+}
+
+fn say(room: &mut Room, who: &str, post: MessagePost) -> Result<Vec<Event>, Rejection> {
+    room.give(who, Stream::Main, Command::MessagePost(post))
+}
+
+fn said(events: &[Event]) -> MessageId {
+    MessageId(events[0].header.id.0)
+}
+
+fn texts(room: &Room, branch: BranchId) -> Vec<String> {
+    let text = |id: MessageId| {
+        let posted = room.log.iter().find(|e| e.header.id.0 == id.0);
+        posted.map_or("an answer".to_owned(), |e| match &e.body {
+            E::MessagePosted(data) => data.text.clone(),
+            _ => String::new(),
+        })
+    };
+    let mut path: Vec<u64> = room.session.path(branch).collect();
+    path.reverse();
+    path.into_iter().filter_map(|n| room.session.message_at(n)).map(text).collect()
+}
+
+fn main(room: &Room) -> BranchId {
+    room.session.branches()[0].id
+}
+
+fn merge(room: &Room, from: BranchId, how: MergeHow) -> BranchMerge {
+    let into = main(room);
+    BranchMerge { into, from, how, if_head: None, messages: vec![], text: None, question: None, said: vec![] }
+}
+
+/// Ana said one and two; on a branch behind one, Ben said other.
+fn forked() -> (Room, [MessageId; 3], BranchId) {
+    let mut room = room();
+    let one = said(&say(&mut room, "ana", post("one")).expect("said"));
+    let two = said(&say(&mut room, "ana", post("two")).expect("said"));
+    let other = MessagePost { parent: Some(one), if_head_moved: HeadMoved::Fork, ..post("other") };
+    let other = said(&say(&mut room, "ben", other).expect("said"));
+    let branch = room.session.branches()[1].id;
+    (room, [one, two, other], branch)
+}
+
+#[test]
+fn a_plain_conversation_is_one_line_and_says_nothing_of_parents() {
+    let mut room = room();
+    room.run("ana: note one\nben: side beside\nana: ask two\nserver: claim t1\nserver: write x\nserver: complete");
+    for event in &room.log {
+        let parent = match &event.body {
+            E::MessagePosted(data) => data.parent,
+            E::TurnStarted(data) => data.parent,
+            _ => None,
+        };
+        assert_eq!((parent, event.header.branch), (None, None), "{event:?}");
+    }
+    assert_eq!(texts(&room, main(&room)), ["one", "two", "an answer"]);
+    assert_eq!(room.session.branches().len(), 1);
+}
+
+#[test]
+fn what_becomes_of_a_message_whose_author_was_behind_is_theirs_to_choose() {
+    let (mut room, [one, two, other], branch) = forked();
+    assert_eq!(texts(&room, branch), ["one", "other"]);
+    let behind = |policy| MessagePost { parent: Some(one), if_head_moved: policy, ..post("late") };
+    let no = say(&mut room, "ben", behind(HeadMoved::Reject)).expect_err("somebody was quicker");
+    assert_eq!((no.code, no.pointer), (Code::HeadMoved, Some("/parent")));
+    say(&mut room, "ben", behind(HeadMoved::Append)).expect("follows the newest");
+    assert_eq!(texts(&room, main(&room)), ["one", "two", "late"]);
+    let current = MessagePost { branch: Some(branch), parent: Some(other), ..post("on the branch") };
+    say(&mut room, "ana", MessagePost { if_head_moved: HeadMoved::Reject, ..current }).expect("nobody was quicker");
+    assert_eq!(texts(&room, branch), ["one", "other", "on the branch"]);
+    let wrong = MessagePost { branch: Some(branch), parent: Some(two), ..post("lost") };
+    assert_eq!(say(&mut room, "ana", wrong).expect_err("another branch's").code, Code::InvalidField);
+}
+
+#[test]
+fn a_sibling_stands_beside_the_other_wording_and_cuts_nothing_off() {
+    let (mut room, [one, two, other], _) = forked();
+    let third = said(&say(&mut room, "ana", MessagePost { sibling_of: Some(two), ..post("third") }).expect("said"));
+    assert_eq!(room.session.siblings(two), [two, other, third]);
+    let begin = said(&say(&mut room, "ana", MessagePost { sibling_of: Some(one), ..post("anew") }).expect("said"));
+    assert_eq!(room.session.siblings(one), [one, begin]);
+    assert_eq!(room.session.parent(begin), None);
+    assert_eq!(texts(&room, main(&room)), ["one", "two"], "what was there stays");
+    let no = say(&mut room, "cyd", MessagePost { sibling_of: Some(one), ..post("x") }).expect_err("a viewer");
+    assert_eq!(no.code, Code::Forbidden);
+}
+
+#[test]
+fn a_question_is_answered_on_its_own_branch() {
+    let (mut room, [one, ..], branch) = forked();
+    let ask = MessagePost { ask: Some(true), branch: Some(branch), ..post("why?") };
+    let question = said(&say(&mut room, "ben", ask).expect("asked"));
+    room.run("ana: note meanwhile\nserver: claim t1\nserver: write because\nserver: complete");
+    assert_eq!(texts(&room, branch), ["one", "other", "why?", "an answer"]);
+    assert_eq!(texts(&room, main(&room)), ["one", "two", "meanwhile"]);
+    let turns = room.log.iter().filter(|e| e.body.kind().starts_with("turn."));
+    assert!(turns.into_iter().all(|e| e.header.branch == Some(branch)));
+    let again = Command::TurnAsk(c::TurnAsk { message: question, sibling: true });
+    room.give("ben", Stream::Main, again).expect("another answer");
+    room.run("server: claim t2\nserver: write since\nserver: complete");
+    let newest = room.session.branches()[2].clone();
+    assert_eq!((newest.fork_message, texts(&room, newest.id).len()), (Some(question), 4));
+    assert_eq!(room.session.siblings(newest.head.expect("an answer")).len(), 2);
+    assert_eq!(room.session.parent(question).and_then(|id| room.session.parent(id)), Some(one));
+}
+
+#[test]
+fn branches_are_compared_by_what_each_has_alone() {
+    let (room, [one, two, other], branch) = forked();
+    let both = room.session.compare(main(&room), branch).expect("both are there");
+    assert_eq!(both, Compared { ancestor: Some(one), only_a: vec![two], only_b: vec![other] });
+    let same = room.session.compare(branch, branch).expect("it is there");
+    assert_eq!((same.ancestor, same.only_a.len() + same.only_b.len()), (Some(other), 0));
+    assert_eq!(room.session.compare(branch, BranchId::NIL), None);
+}
+
+#[test]
+fn a_branch_begins_at_a_message_or_a_seq_and_never_at_an_erased_one() {
+    let (mut room, [one, two, _], branch) = forked();
+    let create = |message, seq| Command::BranchCreate(BranchCreate { message, seq, ..BranchCreate::default() });
+    room.give("ben", Stream::Main, create(Some(one), None)).expect("made");
+    let at = room.session.branches()[2].clone();
+    assert_eq!((at.head, at.fork_message, at.name.as_str()), (Some(one), Some(one), "branch 3"));
+    let seq = room.log.iter().find(|e| e.header.id.0 == two.0).expect("posted").seq;
+    assert_eq!(at.fork_seq, Seq(seq.0 - 1), "the context of before the next message");
+    room.give("ben", Stream::Main, create(None, Some(Seq(seq.0 - 1)))).expect("made");
+    assert_eq!(room.session.branches()[3].head, Some(one));
+    let no = room.give("ben", Stream::Main, create(None, Some(Seq(9_999)))).expect_err("not yet");
+    assert_eq!((no.code, no.pointer), (Code::InvalidField, Some("/seq")));
+    let no = room.give("ben", Stream::Main, create(Some(MessageId::NIL), None)).expect_err("unknown");
+    assert_eq!((no.code, no.pointer), (Code::NoSuchMessage, Some("/message")));
+    room.run("ana: redact m1");
+    let no = room.give("ben", Stream::Main, create(Some(one), None)).expect_err("erased");
+    assert_eq!(no.code, Code::MessageIsRedacted);
+    assert_eq!(texts(&room, branch).len(), 2, "what stands behind it stays");
+}
+
+#[test]
+fn adopting_moves_a_head_and_takes_back_the_questions_that_it_leaves() {
+    let (mut room, [one, two, other], branch) = forked();
+    room.run("ana: ask on the main one");
+    let adopt = |room: &Room| Command::BranchMerge(merge(room, branch, MergeHow::Adopt));
+    let command = adopt(&room);
+    let no = room.give("ben", Stream::Main, command).expect_err("it is not his");
+    assert_eq!(no.code, Code::NotYourBranch);
+    let behind = BranchMerge { if_head: Some(two), ..merge(&room, branch, MergeHow::Adopt) };
+    let no = room.give("ana", Stream::Main, Command::BranchMerge(behind)).expect_err("a question came since");
+    assert_eq!(no.code, Code::HeadMoved);
+    let command = adopt(&room);
+    let events = room.give("ana", Stream::Main, command).expect("adopted");
+    assert_eq!(events.iter().map(|e| e.body.kind()).collect::<Vec<_>>(), ["branch.merged", "turn.withdrawn"]);
+    assert_eq!(texts(&room, main(&room)), ["one", "other"]);
+    assert_eq!(room.session.siblings(two), [two, other], "nothing is cut off");
+    let command = adopt(&room);
+    assert_eq!(room.give("ana", Stream::Main, command).expect_err("is so").code, Code::NothingToMerge);
+    assert_eq!(room.session.parent(other), Some(one));
+}
+
+#[test]
+fn picked_messages_are_copies_that_are_erased_with_the_original() {
+    let (mut room, [one, _, other], branch) = forked();
+    let said = |id| Said { message: id, text: "other".to_owned(), attachments: vec![] };
+    let pick = |room: &Room, id| BranchMerge {
+        messages: vec![id],
+        said: vec![said(id)],
+        ..merge(room, branch, MergeHow::Pick)
+    };
+    let shared = Command::BranchMerge(pick(&room, one));
+    assert_eq!(room.give("ben", Stream::Main, shared).expect_err("on both").code, Code::InvalidField);
+    let command = Command::BranchMerge(pick(&room, other));
+    let events = room.give("ana", Stream::Main, command).expect("picked");
+    let copy = MessageId(events[1].header.id.0);
+    let E::MessagePosted(posted) = &events[1].body else { panic!("a copy") };
+    let author = roundtable_protocol::Actor::Participant(room.participant("ben"));
+    assert_eq!(posted.copied_from, Some(super::super::CopiedFrom { message: other, author }));
+    assert_eq!(texts(&room, main(&room)), ["one", "two", "other"]);
+    let edit = Command::MessageEdit(c::MessageEdit { message: copy, text: "her words".to_owned() });
+    assert_eq!(room.give("ana", Stream::Main, edit).expect_err("his words").code, Code::NotYourMessage);
+    let erase = Command::MessageRedact(c::MessageRedact { message: other, reason: None });
+    room.give("ben", Stream::Main, erase).expect("erased");
+    assert!([other, copy].iter().all(|id| room.session.message(*id).is_some_and(|m| m.redacted)));
+    let seq = events[1].seq;
+    assert!(room.last.redactions.contains(&(Stream::Main, seq)), "the copy's text goes too");
+}
+
+#[test]
+fn a_summary_is_given_or_asked_of_the_assistant_who_reads_the_other_branch() {
+    let (mut room, _, branch) = forked();
+    let text = Some("they agree".to_owned());
+    let given = Command::BranchMerge(BranchMerge { text, ..merge(&room, branch, MergeHow::Summary) });
+    room.give("ben", Stream::Main, given).expect("given");
+    assert_eq!(texts(&room, main(&room)), ["one", "two", "they agree"]);
+    let asked = Command::BranchMerge(merge(&room, branch, MergeHow::Summary));
+    room.give("ben", Stream::Main, asked).expect("asked");
+    let on = room.session.queue()[0].on;
+    assert_eq!((on.reads, room.session.queue().len()), (Some(branch), 1));
+    room.run("server: claim t1\nserver: write so\nserver: complete");
+    assert_eq!(texts(&room, main(&room)).len(), 5);
+    assert_eq!(texts(&room, branch), ["one", "other"], "nothing is written on the other one");
+}
+
+#[test]
+fn a_branch_that_is_put_away_takes_nothing_and_its_questions_go() {
+    let (mut room, _, branch) = forked();
+    let ask = MessagePost { ask: Some(true), branch: Some(branch), ..post("why?") };
+    say(&mut room, "ben", ask).expect("asked");
+    let archive = |branch, archived| Command::BranchArchive(BranchArchive { branch, archived });
+    let events = room.give("ben", Stream::Main, archive(branch, true)).expect("his own");
+    assert_eq!(events.len(), 2, "and the question is taken back");
+    let late = MessagePost { branch: Some(branch), ..post("late") };
+    assert_eq!(say(&mut room, "ben", late).expect_err("away").code, Code::BranchIsArchived);
+    let first = main(&room);
+    assert_eq!(room.give("ana", Stream::Main, archive(first, true)).expect_err("stays").code, Code::MainBranchStays);
+    assert_eq!(
+        room.give("ana", Stream::Main, archive(BranchId::NIL, true)).expect_err("none").code,
+        Code::NoSuchBranch
+    );
+    room.give("ana", Stream::Main, archive(branch, false)).expect("taken out");
+    say(&mut room, "ben", MessagePost { branch: Some(branch), ..post("again") }).expect("open");
+}
+
+#[test]
+fn a_checkpoint_comes_back_as_a_branch_or_in_place_and_no_right_with_it() {
+    let (mut room, [one, two, other], branch) = forked();
+    room.run("ana: checkpoint Here");
+    let point = room.session.checkpoints().next().expect("made").checkpoint.clone();
+    assert_eq!(point.heads.len(), 2);
+    room.run("ana: note later\nana: role ben viewer\nana: remove cyd");
+    say(&mut room, "ana", MessagePost { branch: Some(branch), ..post("later there") }).expect("said");
+    let restore = |how| {
+        let checkpoint = point.id;
+        Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None })
+    };
+    let roles = room.session.roles_rev();
+    room.give("ana", Stream::Main, restore(RestoreHow::Branch)).expect("as a branch");
+    let made = room.session.branches()[2].clone();
+    assert_eq!((made.name.as_str(), made.head, made.fork_message), ("Here", Some(two), Some(two)));
+    room.give("ana", Stream::Main, restore(RestoreHow::InPlace)).expect("in place");
+    assert_eq!(texts(&room, main(&room)), ["one", "two"]);
+    assert_eq!(texts(&room, branch), ["one", "other"]);
+    assert_eq!(room.session.roles_rev(), roles);
+    assert_eq!(room.session.message(other).map(|m| m.redacted), Some(false));
+    let no = room.give("ana", Stream::Main, restore(RestoreHow::InPlace)).expect_err("is so already");
+    assert_eq!(no.code, Code::AlreadyRecorded);
+    let unknown =
+        c::CheckpointRestore { checkpoint: CheckpointId::NIL, how: RestoreHow::Branch, branch: None, name: None };
+    let no = room.give("ana", Stream::Main, Command::CheckpointRestore(unknown)).expect_err("unknown");
+    assert_eq!(no.code, Code::NoSuchCheckpoint);
+    assert_eq!(room.session.parent(two), Some(one));
+}
