@@ -50,7 +50,7 @@ pub struct HubConfig {
     pub marks_every: Duration,
     /// How often due sessions are looked for.
     pub wake_every: Duration,
-    /// How many events make a new state and view snapshot worth writing.
+    /// How many events make a new view snapshot worth writing, and a new state snapshot of a small session; see there.
     pub snapshot_after: u64,
     /// What answers are labelled with.
     pub label: Label,

@@ -207,8 +207,11 @@ pub(crate) struct Room {
     head_due: Instant,
     /// Since when nobody has needed the room.
     idle_since: Option<Instant>,
-    snapshot_rev: Rev,
-    snapshot_events: u64,
+    /// Events since the last state snapshot, and how large that was. Unit of the second: bytes.
+    state_events: u64,
+    state_bytes: u64,
+    /// Events since the head of the view was kept.
+    view_events: u64,
     /// When the room was loaded.
     loaded_at: Timestamp,
     /// The owner has been connected to this room.

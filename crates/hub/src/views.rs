@@ -16,7 +16,7 @@ use roundtable_protocol::event::BodyError;
 use roundtable_protocol::frame::{HEAD_MESSAGES, PAGE_MESSAGES, ServerFrame, Snapshot};
 use roundtable_protocol::view::{MessageView, Page, StreamView};
 use roundtable_protocol::{Event, Rev, Seq, SessionId, Stream, StreamSet, View};
-use roundtable_store::{Store, StoreError, StoredEvent, ViewKey, ViewSnapshot};
+use roundtable_store::{READ_BYTES, Store, StoreError, StoredEvent, ViewKey, ViewSnapshot};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +162,7 @@ impl Views {
         let empty = StreamView { head: at, count: page * PAGE_MESSAGES, messages: Vec::new() };
         view.streams.insert(stream, empty);
         while at < span.changed {
-            let events = self.store.read(self.session, stream, at, CHUNK, usize::MAX).await?;
+            let events = self.store.read(self.session, stream, at, CHUNK, READ_BYTES).await?;
             if events.is_empty() {
                 break;
             }

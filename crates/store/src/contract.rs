@@ -34,7 +34,7 @@ macro_rules! contract_tests {
                 a_duplicate_within_a_commit_is_found, a_commit_happens_whole_or_not_at_all,
                 append_refuses_when_rights_have_moved, each_commit_of_a_group_is_answered_for_itself,
                 one_of_many_that_decided_on_the_same_rev_wins, an_empty_commit_counts, epochs_are_kept;
-            read: a_stream_is_read_in_order_within_limits, commits_are_read_whole_and_in_order,
+            read: a_stream_is_read_in_order_within_limits, commits_are_read_whole_and_in_order, commits_are_read_up_to_so_many_bytes,
                 an_event_is_found_by_its_id, what_is_not_there_is_not_found;
             erase: a_redaction_takes_the_text_and_keeps_the_chain, a_redaction_may_name_an_event_of_its_own_commit,
                 a_redaction_drops_views_of_before, append_refuses_to_redact_what_is_not_there,

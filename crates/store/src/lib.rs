@@ -60,7 +60,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Answer<'_, Vec<StoredEvent>>;
 
     /// Returns events of all streams with `rev > after`, ordered by rev and position in the commit; whole commits
-    /// only, at least one when there is one, and no further commit once `limit` events are reached.
+    /// only, at least one when there is one, and no further commit once `limit` events or [`READ_BYTES`] of header and
+    /// body are reached.
     fn read_commits(&self, session: SessionId, after: Rev, limit: usize) -> Answer<'_, Vec<StoredEvent>>;
 
     /// Returns the event with that id and what is known of the command that made it.

@@ -9,6 +9,10 @@ use roundtable_protocol::{
 };
 use uuid::Uuid;
 
+/// How much [`Store::read_commits`](crate::Store::read_commits) reads at once, and what is left of the commit that reaches it.
+/// Unit: bytes.
+pub const READ_BYTES: usize = 2 << 20;
+
 /// The SHA-256 of a secret; the secret itself is never stored.
 pub type TokenHash = [u8; 32];
 

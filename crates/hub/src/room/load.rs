@@ -27,7 +27,8 @@ const CHUNK: usize = 2_000;
 pub(crate) struct Loaded {
     session: Session,
     rev: Rev,
-    snapshot_rev: Rev,
+    /// Of the state snapshot that was found; 0: none.
+    snapshot_bytes: u64,
     tail: u64,
     rights_epoch: u64,
     read: ReadMarks,
@@ -39,11 +40,14 @@ impl Loaded {
     pub(crate) async fn read(id: SessionId, shared: &Shared) -> Result<Option<Self>, StoreError> {
         let Some(SessionHead { rights_epoch, rev: newest, .. }) = shared.store.head(id).await? else { return Ok(None) };
         let snapshot = shared.store.state(id).await?.filter(|s| s.rev <= newest);
-        let known = snapshot.and_then(|s| Session::from_snapshot(s.format, &s.bytes).map(|session| (session, s.rev)));
-        let (session, rev) = known.unwrap_or_else(|| (Session::empty(id), Rev::ZERO));
+        let known = snapshot.and_then(|s| {
+            let session = Session::from_snapshot(s.format, &s.bytes)?;
+            Some((session, s.rev, s.bytes.len() as u64))
+        });
+        let (session, rev, snapshot_bytes) = known.unwrap_or_else(|| (Session::empty(id), Rev::ZERO, 0));
         let marks = shared.store.read_marks(id).await?;
         let read = marks.into_iter().map(|(who, stream, seq)| ((who, stream), seq)).collect();
-        let mut loaded = Self { session, rev, snapshot_rev: rev, tail: 0, rights_epoch, read, broken: None };
+        let mut loaded = Self { session, rev, snapshot_bytes, tail: 0, rights_epoch, read, broken: None };
         while loaded.broken.is_none() {
             let events = shared.store.read_commits(id, loaded.rev, CHUNK).await?;
             if events.is_empty() {
@@ -88,7 +92,7 @@ impl Room {
         to_self: mpsc::WeakSender<Input>,
         online: Arc<Online>,
     ) -> Self {
-        let Loaded { session, rev, snapshot_rev, tail, rights_epoch, read, broken } = loaded;
+        let Loaded { session, rev, snapshot_bytes, tail, rights_epoch, read, broken } = loaded;
         let now = Instant::now();
         let config = &shared.config;
         let mut room = Self {
@@ -118,8 +122,9 @@ impl Room {
             marks_due: None,
             head_due: now + config.head_every,
             idle_since: None,
-            snapshot_rev,
-            snapshot_events: tail,
+            state_events: tail,
+            state_bytes: snapshot_bytes,
+            view_events: tail,
             loaded_at: shared.now(),
             host_seen: false,
             host_due: None,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use roundtable_protocol::event::EventBody;
 use roundtable_protocol::frame::{Access, HEAD_MESSAGES, Head, ServerFrame, You};
 use roundtable_protocol::model::{Lease, Membership};
@@ -17,6 +18,9 @@ use crate::frame::Frame;
 use crate::rooms::{Online, OnlinePerson};
 use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
 use crate::uploads::{self, TranscriptAttachment};
+
+/// What an event weighs when the log is read, against a state snapshot. Unit: bytes.
+const EVENT_WEIGHT: u64 = 512;
 
 impl Room {
     /// Tells everybody what was committed: those who have lost a right learn that first and get nothing more.
@@ -209,24 +213,32 @@ impl Room {
         self.online.set(there.len(), named);
     }
 
-    /// Writes a state snapshot when the tail outweighs the last one, or whenever there is a tail and `last` is set.
+    /// Writes a state snapshot when the tail outweighs the last one, and the head of the view every so many events; both
+    /// whenever there is a tail and `last` is set.
+    ///
+    /// A state grows with its session: were it written every so many events, a long and busy session would keep the
+    /// store's only writer from all others.
     pub(crate) async fn write_snapshots(&mut self, last: bool) {
-        let due = self.snapshot_events >= self.shared.config.snapshot_after || (last && self.snapshot_events > 0);
-        if !due || self.snapshot_rev == self.rev {
+        let after = self.shared.config.snapshot_after;
+        let outweighed = self.state_events >= after.max(self.state_bytes / EVENT_WEIGHT);
+        let state = (outweighed || last && self.state_events > 0).then(|| self.state_snapshot());
+        // While nobody reads, the view is left until the room leaves.
+        let view = last && self.view_events > 0 || self.view_events >= after && !self.fanout.is_empty();
+        if view {
+            self.view_events = 0;
+        }
+        if state.is_none() && !view {
             return;
         }
-        let bytes = self.committed.to_snapshot().into();
-        let format = roundtable_core::Session::SNAPSHOT_FORMAT;
-        let snapshot = StateSnapshot { session: self.id, format, rev: self.rev, bytes };
-        (self.snapshot_rev, self.snapshot_events) = (self.rev, 0);
         let (store, views, session) = (Arc::clone(&self.shared.store), Arc::clone(&self.views), self.id);
         let (streams, heads): (StreamSet, [Seq; 4]) =
             ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
-        // While nobody reads, the view is left until the room leaves.
-        let read = last || !self.fanout.is_empty();
         let write = async move {
-            let state = store.put_state(snapshot).await;
-            let view = if read { views.head(streams, heads).await.map(drop) } else { Ok(()) };
+            let state = match state {
+                Some(snapshot) => store.put_state(snapshot).await,
+                None => Ok(()),
+            };
+            let view = if view { views.head(streams, heads).await.map(drop) } else { Ok(()) };
             if let Err(error) = state.and(view) {
                 tracing::warn!(session.id = %session, %error, "a snapshot could not be written; the log is whole");
             }
@@ -236,6 +248,12 @@ impl Room {
         } else {
             tokio::spawn(write);
         }
+    }
+
+    fn state_snapshot(&mut self) -> StateSnapshot {
+        let bytes: Bytes = self.committed.to_snapshot().into();
+        (self.state_bytes, self.state_events) = (bytes.len() as u64, 0);
+        StateSnapshot { session: self.id, format: roundtable_core::Session::SNAPSHOT_FORMAT, rev: self.rev, bytes }
     }
 }
 

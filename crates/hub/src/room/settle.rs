@@ -67,7 +67,8 @@ impl Room {
             self.committed.apply(&prepared.event);
         }
         debug_assert_eq!(self.committed.heads(), self.pending.heads(), "pending and committed fold the same events");
-        self.snapshot_events += batch.events.len() as u64;
+        self.state_events += batch.events.len() as u64;
+        self.view_events += batch.events.len() as u64;
         self.rate.add(batch.events.len() as u64, Instant::now().into_std());
         for (queued, outcome) in &batch.items {
             if let Outcome::Done(receipt) = outcome {

@@ -39,6 +39,8 @@ pub struct Faulty {
     fates: Mutex<VecDeque<Fate>>,
     failing_reads: AtomicUsize,
     full_views: AtomicBool,
+    /// How long the state snapshots were that it was given, together.
+    pub states_bytes: AtomicUsize,
     pub appends: Valve,
     pub reads: Valve,
     pub deletes: Valve,
@@ -143,6 +145,11 @@ impl Store for Faulty {
         })
     }
 
+    fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()> {
+        self.states_bytes.fetch_add(snapshot.bytes.len(), Ordering::SeqCst);
+        self.inner.put_state(snapshot)
+    }
+
     fn put_view(&self, session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> Answer<'_, ()> {
         Box::pin(async move {
             match self.full_views.load(Ordering::SeqCst) {
@@ -164,7 +171,6 @@ impl Store for Faulty {
         find(session: SessionId, id: EventId) -> Option<Found>;
         verify(session: SessionId) -> Verification;
         due(now: Timestamp, limit: usize) -> Vec<SessionId>;
-        put_state(snapshot: StateSnapshot) -> ();
         state(session: SessionId) -> Option<StateSnapshot>;
         view(session: SessionId, key: ViewKey) -> Option<ViewSnapshot>;
         session(session: SessionId) -> Option<DirectoryEntry>;

@@ -5,6 +5,7 @@ use roundtable_protocol::command::{DecisionRecord, Envelope};
 use roundtable_protocol::frame::Ack;
 use roundtable_protocol::model::{EndReason, SessionState, Usage, UsageSource};
 use roundtable_protocol::{Code, Command, EventBody, MessageId, Role, Seq, ServerFrame, Stream};
+use roundtable_store::Store;
 
 use crate::support::{House, envelope, post};
 
@@ -122,4 +123,19 @@ async fn the_end_leaves_a_report_and_says_where_the_hash_chain_stands() {
     let hex = |hash: &[u8; 32]| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let now = found.heads.iter().find(|(stream, ..)| *stream == MAIN).expect("main");
     assert_eq!(head.hash, hex(&now.2), "nothing was changed since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_session_does_not_write_its_whole_state_every_few_events() {
+    let store = std::sync::Arc::new(crate::faulty::Faulty::default());
+    let config = roundtable_hub::HubConfig { snapshot_after: 16, ..Default::default() };
+    let house = House::with(store.clone(), config);
+    let (session, ana) = house.session().await;
+    for n in 0..2_000 {
+        house.post(session, ana, MAIN, &format!("line {n}")).await.expect("posted");
+    }
+    let written = store.states_bytes.load(std::sync::atomic::Ordering::SeqCst);
+    let last = store.state(session).await.expect("read").expect("one was written").bytes.len();
+    // Each is paid by the events since the one before, at 512 bytes each.
+    assert!(written <= 2_100 * 512 + last, "{written} bytes were written, the last time {last}");
 }

@@ -27,9 +27,14 @@ impl House {
     }
 
     pub fn over(store: Arc<dyn Store>) -> Self {
+        Self::with(store, HubConfig::default())
+    }
+
+    /// The clock of `config` is replaced by one that follows the test's.
+    pub fn with(store: Arc<dyn Store>, config: HubConfig) -> Self {
         let (began, at) = (tokio::time::Instant::now(), clock::now());
         let now: Now = Arc::new(move || at.saturating_add(began.elapsed()).expect("a time"));
-        let config = HubConfig { now: Arc::clone(&now), ..HubConfig::default() };
+        let config = HubConfig { now: Arc::clone(&now), ..config };
         let (manager, work) = SessionManager::new(store, config);
         Self { manager, work, now }
     }

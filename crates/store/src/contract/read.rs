@@ -4,7 +4,7 @@ use roundtable_protocol::{EventId, Rev, Seq, SessionId, Stream};
 
 use super::{Log, body, id, texts};
 use crate::Store;
-use crate::types::{Found, StoredEvent, Verification};
+use crate::types::{Found, READ_BYTES, StoredEvent, Verification};
 
 const MAIN: Stream = Stream::Main;
 const SIDE: Stream = Stream::Side;
@@ -53,6 +53,25 @@ pub async fn commits_are_read_whole_and_in_order(store: &dyn Store) {
     assert_eq!(read(4, 1).await, "5a 5b");
     assert_eq!(read(5, 100).await, "");
     assert_eq!(read(99, 100).await, "");
+}
+
+/// However many are asked for: what is read at once is held in memory.
+pub async fn commits_are_read_up_to_so_many_bytes(store: &dyn Store) {
+    let mut log = Log::unborn(store);
+    let long = "x".repeat(READ_BYTES / 4);
+    for n in 0..6 {
+        log.post(&[(if n % 2 == 0 { MAIN } else { SIDE }, long.as_str())]).await;
+    }
+    let read = async |after: u64| {
+        let events = store.read_commits(log.session, Rev(after), 100).await.expect("reads");
+        events.iter().map(|event| event.rev.0).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0).await, [1, 2, 3, 4]);
+    assert_eq!(read(4).await, [5, 6]);
+    let mut wide = Log::unborn(store);
+    wide.post(&[(MAIN, long.as_str()); 6]).await;
+    let whole = store.read_commits(wide.session, Rev::ZERO, 1).await.expect("reads");
+    assert_eq!(whole.len(), 6, "a commit is not cut");
 }
 
 /// By id, with the key and fingerprint of its command.

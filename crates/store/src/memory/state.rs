@@ -15,8 +15,8 @@ use crate::admit::{Position, admit};
 use crate::chain::{self, GENESIS, Hash, Kept, Salt, Walk};
 use crate::types::{
     AppendError, Appended, Birth, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent,
-    OutboxRow, PageToken, SessionHead, ShareCode, StateSnapshot, StoredAttachment, StoredEvent, TokenHash, Totals,
-    User, Verification, ViewKey, ViewSnapshot,
+    OutboxRow, PageToken, READ_BYTES, SessionHead, ShareCode, StateSnapshot, StoredAttachment, StoredEvent, TokenHash,
+    Totals, User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// Everything.
@@ -181,10 +181,13 @@ impl State {
         let Some(session) = self.sessions.get(&session) else { return Vec::new() };
         let start = session.rows.partition_point(|row| row.event.rev <= after);
         let mut events: Vec<StoredEvent> = Vec::new();
+        let mut size = 0;
         for row in &session.rows[start..] {
-            if events.len() >= limit.max(1) && events.last().is_some_and(|last| last.rev != row.event.rev) {
+            let is_enough = events.len() >= limit.max(1) || size >= READ_BYTES;
+            if is_enough && events.last().is_some_and(|last| last.rev != row.event.rev) {
                 break;
             }
+            size += row.event.header.len() + row.event.body.len();
             events.push(row.event.clone());
         }
         events

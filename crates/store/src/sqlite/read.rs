@@ -11,8 +11,8 @@ use super::value::{int, limit, micros, role, stream, time, time_if_any, uint, uu
 use super::{blob, tables};
 use crate::chain::{Hash, Kept, Salt, Walk};
 use crate::types::{
-    DirectoryEntry, DocumentUpdate, Found, Link, Login, NewOutboxRow, OutboxRow, PageToken, SessionHead, ShareCode,
-    StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    DirectoryEntry, DocumentUpdate, Found, Link, Login, NewOutboxRow, OutboxRow, PageToken, READ_BYTES, SessionHead,
+    ShareCode, StateSnapshot, StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// How many events one step of a verification reads, so that no reading lasts long. Unit: events.
@@ -111,17 +111,30 @@ pub(super) fn commits(conn: &Connection, session: SessionId, after: Rev, count: 
         return Ok(Vec::new());
     }
     let mut starts = [Seq::ZERO; 4];
-    let mut revs = Vec::new();
+    let mut sizes: Vec<(u64, u64)> = Vec::new();
     for (stream, start) in Stream::ALL.into_iter().zip(&mut starts) {
         *start = last_up_to(&snapshot, row, stream, head.heads[stream as usize], after)?;
         let mut statement = snapshot.prepare_cached(
-            "SELECT rev FROM events WHERE session = ?1 AND stream = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4",
+            "SELECT rev, length(header) + length(body) FROM events
+             WHERE session = ?1 AND stream = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4",
         )?;
-        let key = (row, stream as u8, int(start.0), limit(count.max(1)));
-        revs.extend(statement.query_map(key, |row| uint(row, 0))?.collect::<Result<Vec<_>>>()?);
+        let mut rows = statement.query((row, stream as u8, int(start.0), limit(count.max(1))))?;
+        let mut size = 0;
+        while size < READ_BYTES as u64
+            && let Some(row) = rows.next()?
+        {
+            let (rev, bytes) = (uint(row, 0)?, uint(row, 1)?);
+            size += bytes;
+            sizes.push((rev, bytes));
+        }
     }
-    revs.sort_unstable();
-    let Some(last) = revs.get(count.max(1) - 1).or(revs.last()).copied() else { return Ok(Vec::new()) };
+    sizes.sort_unstable();
+    let mut size = 0;
+    let reached = sizes.iter().enumerate().position(|(n, (_, bytes))| {
+        size += bytes;
+        n + 1 >= count || size >= READ_BYTES as u64
+    });
+    let Some((last, _)) = reached.map(|n| sizes[n]).or(sizes.last().copied()) else { return Ok(Vec::new()) };
 
     let sql = format!("SELECT {EVENT}, pos FROM events WHERE session = ?1 AND stream = ?2 AND seq > ?3 ORDER BY seq");
     let mut statement = snapshot.prepare_cached(&sql)?;

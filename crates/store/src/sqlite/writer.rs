@@ -4,7 +4,7 @@
 //! a job writes. Invariants: nobody is told `Ok` before the transaction is on the disk, and nobody's fault costs
 //! another one anything: a group that fails is done again one by one.
 //!
-//! There is no timer: while one group is written the next one gathers, so the time of a commit is the batching window.
+//! No timer makes groups: while one group is written the next one gathers, so the time of a commit is the batching window.
 
 mod append;
 mod tx;
@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 pub(super) use self::append::Prepared;
 use self::tx::Caches;
@@ -34,6 +36,8 @@ const ERASE_WITHIN: Duration = Duration::from_secs(5);
 const ERASE_ATTEMPT: Duration = Duration::from_millis(25);
 /// The pause between two attempts while nothing else is to be written.
 const ERASE_PAUSE: Duration = Duration::from_millis(5);
+/// How long nothing is written before the memory is given back that made writing faster.
+const REST_AFTER: Duration = Duration::from_secs(10);
 /// The pause between two attempts when nobody waits for the answer any more.
 const ERASE_PAUSE_LATE: Duration = Duration::from_secs(1);
 
@@ -100,8 +104,9 @@ pub(super) fn start(conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc
     let (sender, queue) = mpsc::channel(QUEUE);
     let mut writer = Writer::new(conn, queue, Some(Erasures::new()));
     writer.erase();
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        writer.run();
+        writer.run(&clock);
         drop(lock);
     })?;
     Ok((sender, thread))
@@ -111,6 +116,8 @@ struct Writer {
     conn: Connection,
     queue: mpsc::Receiver<Job>,
     caches: Caches,
+    /// Since memory was given back.
+    has_written: bool,
     /// A commit failed in a way that leaves open whether it would be there after a crash.
     is_unclear: bool,
     /// The last group failed; keeps the log from repeating itself.
@@ -165,6 +172,7 @@ impl Writer {
             conn,
             queue,
             caches: Caches::default(),
+            has_written: false,
             is_unclear: false,
             is_failing: false,
             erasures,
@@ -173,9 +181,10 @@ impl Writer {
         }
     }
 
-    fn run(mut self) {
-        while let Some(first) = self.next() {
+    fn run(mut self, clock: &Runtime) {
+        while let Some(first) = self.next(clock) {
             let (group, compaction) = self.gather(first);
+            self.has_written = true;
             self.write(group);
             if let Some(reply) = compaction {
                 let done = compact::compact(&self.conn).map_err(|e| unwritten(&e));
@@ -193,8 +202,9 @@ impl Writer {
         }
     }
 
-    /// Waits for a job; while something is to be erased, tries that meanwhile.
-    fn next(&mut self) -> Option<Job> {
+    /// Waits for a job; while something is to be erased, tries that meanwhile. Gives memory back when nothing comes for
+    /// long.
+    fn next(&mut self, clock: &Runtime) -> Option<Job> {
         while self.erasures.is_some() {
             match self.queue.try_recv() {
                 Ok(job) => return Some(job),
@@ -205,7 +215,25 @@ impl Writer {
                 }
             }
         }
+        if let Ok(job) = self.queue.try_recv() {
+            return Some(job);
+        }
+        if self.has_written {
+            let next = async { timeout(REST_AFTER, self.queue.recv()).await };
+            match clock.block_on(next) {
+                Ok(job) => return job,
+                Err(_) => self.give_back(),
+            }
+        }
         self.queue.blocking_recv()
+    }
+
+    /// Gives the memory back that only made writing faster.
+    fn give_back(&mut self) {
+        self.has_written = false;
+        if let Err(error) = self.conn.release_memory() {
+            tracing::debug!(%error, "the database keeps its memory");
+        }
     }
 
     /// Takes what waits, up to the limits of a group or a compaction, which needs to be alone.
