@@ -5,7 +5,7 @@
  * The login is a cookie that scripts cannot read; it goes along by itself.
  */
 
-import type { Id, MessageView, Page, Role, SessionEvent, Stream, View } from '../session/protocol';
+import type { Id, MessageView, Page, Role, SessionEvent, Settings, Stream, View } from '../session/protocol';
 import { uuidv7 } from '../session/uuid';
 import { ApiError, isProblem, localProblem } from './problem';
 import type { components } from './schema';
@@ -154,6 +154,17 @@ export const sessions = (search = '', page: string | null = null, limit = 30) =>
 };
 
 export const session = (id: Id) => call<SessionBody>('GET', `/sessions/${part(id)}`);
+
+/** What of a session is to change; what is absent stays. */
+export interface SessionChange {
+  expires_at?: string | null;
+  settings?: Partial<Settings>;
+}
+
+export const changeSession = (id: Id, change: SessionChange) => call<SessionBody>('PATCH', `/sessions/${part(id)}`, { body: change });
+
+/** Leaves a session to itself: it works on, and is attached again by its owner's next connection. */
+export const detachSession = (id: Id) => call<SessionBody>('POST', `/sessions/${part(id)}/detach`, { body: {} });
 
 export const endSession = (id: Id) => call<SessionBody>('POST', `/sessions/${part(id)}/end`, { body: {} });
 

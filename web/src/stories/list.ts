@@ -1,7 +1,8 @@
 /** Every screen in every state that this release has. */
 
 import type { DialogName } from '../app/desk.svelte';
-import { type Answer, ANA, asides, BEN, DMITRI, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+import type { LifeView, View } from '../session/protocol';
+import { type Answer, ANA, asides, at, BEN, DMITRI, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
 
 export interface Story {
   id: string;
@@ -29,6 +30,13 @@ const crowd = [
   people[4]!,
 ];
 const alone = view({ title: 'New session' }, [people[0]!, people[4]!]);
+const soon = (minutes: number) => new Date(Date.now() + minutes * 60_000).toISOString();
+/** A session that has more to say of its life than its state. */
+const lived = (change: Parameters<typeof view>[0], life: Partial<LifeView>): View => ({
+  ...view(change),
+  life: { paused: null, ending: null, cause: null, warnings: [], detached: null, report: null, ...life },
+});
+const limited = view({ expires_at: at(23, 30), settings: { ...view().session!.settings, time_limit_s: 7200, idle_limit_s: 5400, max_participants: 8, respond: 'mention' } });
 const reader = { role: 'viewer' as const, can: ['session_view' as const] };
 
 export const stories: Story[] = [
@@ -75,10 +83,16 @@ export const stories: Story[] = [
   { id: 'session-refused', path: session, stage: { socket: 4401 } },
   { id: 'session-old-page', path: session, stage: { socket: 4400 } },
   { id: 'session-denied', path: session, stage: { denied: true } },
-  { id: 'session-paused', path: session, stage: { view: view({ state: 'paused' }), happenings: talk } },
+  { id: 'session-paused', path: session, stage: { view: lived({ state: 'paused' }, { paused: { by: BEN, at: at(10, 1), reason: 'lunch until one' } }), happenings: talk } },
+  { id: 'session-paused-reader', path: session, stage: { ...reader, view: lived({ state: 'paused' }, { paused: { by: BEN, at: at(10, 1), reason: null } }), happenings: talk } },
+  { id: 'session-ending', path: session, stage: { view: lived({}, { ending: 'ended' }), happenings: streaming } },
+  { id: 'session-expires', path: session, stage: { view: lived({ expires_at: soon(4) }, { warnings: [{ limit: 'expiry', strikes_at: soon(4) }] }), happenings: talk } },
+  { id: 'session-idle', path: session, stage: { ...reader, can: ['session_view', 'message_post', 'turn_prompt'], happenings: [...talk, { kind: 'session.warned', actor: 'system', data: { limit: 'idle', strikes_at: soon(3) } }] } },
+  { id: 'session-away', path: session, stage: { view: lived({}, { detached: { since: at(8, 0), why: 'asked', until: null, by: null, done: { at: at(9, 0), turns: 3, unfinished: 1 } } }), happenings: talk } },
   { id: 'session-not-recorded', path: session, stage: { view: view({ settings: { ...view().session!.settings, recording: false } }), happenings: talk } },
   { id: 'session-ended', path: session, stage: { happenings: [...talk, { kind: 'session.ended', data: { state: 'completed', reason: 'ended' } }] } },
-  { id: 'session-failed', path: session, stage: { view: view({ state: 'failed', end_reason: 'storage' }), happenings: talk } },
+  { id: 'session-failed', path: session, stage: { view: lived({ state: 'failed', end_reason: 'room_panicked', ended_at: at(10, 5) }, { cause: 'The session stopped three times within ten minutes. Choose another assistant, then resume it.' }), happenings: talk } },
+  { id: 'session-created', path: session, stage: { view: view({ state: 'created', started_at: null }) } },
   { id: 'session-removed', path: session, stage: { after: [{ type: 'access', session_id: SESSION, you: { can: [] }, streams: [], reason: 'removed' }] } },
   { id: 'session-title-menu', path: session, stage: { happenings: talk }, clicks: ['header h1 button'] },
   { id: 'session-assistant-menu', path: session, stage: { happenings: talk }, clicks: ['[data-assistant]'], only: 'wide' },
@@ -102,5 +116,14 @@ export const stories: Story[] = [
   { id: 'settings', path: session, stage: { happenings: talk }, dialog: 'settings' },
   { id: 'keys', path: session, stage: { happenings: talk }, dialog: 'keys' },
   { id: 'palette', path: session, stage: { happenings: talk }, dialog: 'palette' },
-  { id: 'end', path: session, stage: { happenings: talk }, clicks: ['header h1 button', '[role="menuitem"]'] },
+  { id: 'end', path: session, stage: { happenings: talk }, dialog: 'end' },
+  { id: 'end-pending', path: session, stage: { happenings: streaming }, dialog: 'end' },
+  { id: 'end-failed', path: session, stage: { view: lived({ state: 'failed' }, { cause: 'The disk is full.' }) }, dialog: 'end' },
+  { id: 'pause', path: session, stage: { happenings: streaming }, dialog: 'pause' },
+  { id: 'pause-offline', path: session, stage: { happenings: talk, socket: 'breaks' }, dialog: 'pause' },
+  { id: 'detach', path: session, stage: { happenings: streaming }, dialog: 'detach' },
+  { id: 'detach-problem', path: session, stage: { happenings: talk }, dialog: 'detach', answers: [[/POST .*\/detach$/, problem(503, 'unavailable', 'The store cannot write now', 'The store cannot write now')]], clicks: ['[type="submit"][form="life-move"]'] },
+  { id: 'session-settings', path: session, stage: { view: limited, happenings: talk }, dialog: 'session' },
+  { id: 'session-settings-reader', path: session, stage: { ...reader, view: limited, happenings: talk }, dialog: 'session' },
+  { id: 'session-settings-wrong', path: session, stage: { view: view({ settings: { ...view().session!.settings, time_limit_s: 400 * 86_400, max_participants: 0, recording: false } }), happenings: talk }, dialog: 'session', clicks: ['[data-name="session-settings"] + * [type="submit"], footer [type="submit"]'] },
 ];

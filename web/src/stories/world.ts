@@ -35,6 +35,9 @@ export const ALL: Permission[] = [
   'turn_stop',
   'decision_record',
   'link_manage',
+  'branch_write',
+  'branch_manage',
+  'session_pause',
 ];
 
 export const me: Me = {

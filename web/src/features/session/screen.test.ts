@@ -223,7 +223,7 @@ describe('the session screen', () => {
     expect(HandSocket.last.sentOf('command')[0]).toMatchObject({ name: 'turn.edit', data: { turn: id(50), text: 'Better' } });
   });
 
-  it('changes roles, removes, deletes and decides after asking', () => {
+  it('changes roles, removes, deletes and decides after asking', async () => {
     open();
     happen('message.posted', { text: 'mine' }, ANA);
     const select = document.querySelector('select[aria-label="Role of Ben"]') as HTMLSelectElement;
@@ -239,6 +239,7 @@ describe('the session screen', () => {
     press('Delete');
     press('Yes, delete for everybody');
     deed('End session');
+    await vi.waitUntil(() => document.querySelector('[data-name="end"]'));
     expect(text('[role="dialog"]')).toContain('Nobody can write in it any more');
     press('End it');
     expect(HandSocket.last.sentOf('command').map((c) => [c.name, c.data])).toEqual([
@@ -246,7 +247,7 @@ describe('the session screen', () => {
       ['participant.remove', { participant: BEN }],
       ['decision.record', { message: id(2) }],
       ['message.redact', { message: id(2) }],
-      ['session.end', {}],
+      ['session.end', { pending: 'cancel' }],
     ]);
   });
 
@@ -273,7 +274,7 @@ describe('the session screen', () => {
   it('says that the session has ended, and that one was removed', () => {
     open();
     happen('session.ended', { state: 'completed', reason: 'ended' });
-    expect(text('.banner')).toContain('has ended');
+    expect(text('.banner')).toMatch(/^This session ended at/);
     expect(texts('.closed')[0]).toBe('Nothing can be written here now.');
     say({ type: 'access', session_id: SESSION, you: { can: [] }, streams: [], reason: 'removed' });
     expect(text('[role="alert"]')).toContain('You were removed from this session.');

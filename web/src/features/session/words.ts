@@ -1,7 +1,7 @@
 /** The state of things in words. */
 
 import { t } from '../../app/i18n';
-import type { LifeView, SessionView } from '../../session/protocol';
+import type { LifeView } from '../../session/protocol';
 import type { SessionState } from '../../session/session';
 
 type Connection = Pick<SessionState, 'status' | 'live' | 'pending'>;
@@ -50,23 +50,6 @@ export function failureWords(code: number): string {
       return t('shell.failed_version');
     default:
       return t('shell.failed_other', { code: String(code) });
-  }
-}
-
-/** Returns what a reader must know about a session that is not open for work; empty: nothing. */
-export function stateWords(session: SessionView, life?: LifeView): string {
-  switch (session.state) {
-    case 'created':
-      return t('shell.state_created');
-    case 'paused':
-      return life?.paused?.reason ? t('shell.state_paused_why', { reason: life.paused.reason }) : t('shell.state_paused');
-    case 'completed':
-    case 'terminated':
-      return t(session.end_reason === 'expired' || session.end_reason === 'time_limit' ? 'shell.state_expired' : 'shell.state_ended');
-    case 'failed':
-      return t('shell.state_failed', { reason: life?.cause ?? session.end_reason ?? t('shell.session_failed') });
-    case 'active':
-      return life?.ending ? t('shell.ending') : '';
   }
 }
 

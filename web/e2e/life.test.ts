@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { audit, overhang, smallTargets } from './support/audit';
+import { eventually, type Person } from './support/browser';
+import { house } from './support/house';
+
+const here = house();
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+const sessionOf = (person: Person) => /\/s\/([0-9a-f-]{36})/.exec(person.page.url())![1]!;
+const banner = (person: Person, text: string | RegExp) => person.page.locator('.banner', { hasText: text });
+const dialog = (person: Person) => person.page.getByRole('dialog');
+
+/** The long answer takes its time. Unit: milliseconds. */
+const LONG = 45_000;
+
+describe('the life of a session in the page', { timeout: 90_000 }, () => {
+  it('pauses with a reason that all see, holds what is asked, and goes on', async () => {
+    const [ana, ben] = await here.two();
+    await ana.chooseFromTitle('Pause session');
+    await dialog(ana).getByLabel('Why').fill('lunch');
+    await audit(ana.page);
+    await ana.page.keyboard.press('Enter');
+    await dialog(ana).waitFor({ state: 'detached' });
+    await banner(ben, /Ana paused this session at .*Why: lunch\./).waitFor();
+    await ben.page.locator('[data-standing="paused"]').waitFor();
+    // Ben may ask but not resume: his question waits.
+    expect(await ben.page.getByRole('button', { name: 'Go on' }).count()).toBe(0);
+    await ben.say('/help', 'assistant');
+    await ben.queue('queued').waitFor();
+    await ben.page.locator('[data-paused]').waitFor();
+    await audit(ben.page);
+    await ana.page.locator('[data-paused]').getByRole('button', { name: 'Go on' }).click();
+    await ben.answers('completed').waitFor();
+    await eventually(() => ben.page.locator('[data-standing]').count()).toBe(0);
+  });
+
+  it('ends once what was asked is answered, when that is chosen', async () => {
+    const [ana, ben] = await here.two();
+    await ben.say('/demo long', 'assistant');
+    await ana.answers('streaming').waitFor();
+    await ana.chooseFromTitle('End session');
+    await dialog(ana).getByText('1 question has no answer yet').waitFor();
+    await dialog(ana).getByLabel('Answer them first, then end').check();
+    await audit(ana.page);
+    await dialog(ana).getByRole('button', { name: 'End it' }).click();
+    await banner(ben, 'ends as soon as every question is answered').waitFor();
+    await ben.answers('completed').waitFor({ timeout: LONG });
+    await banner(ben, /This session ended at/).waitFor();
+    await ben.page.locator('[data-standing="completed"]').waitFor();
+    await ben.page.getByText('Nothing can be written here now.').first().waitFor();
+  });
+
+  it('is left to itself, works on, and says what was done to who comes back', async () => {
+    const ana = await here.arrive('Ana');
+    await ana.host(here.server.url);
+    const session = sessionOf(ana);
+    await ana.say('/demo long', 'assistant');
+    await ana.answers('streaming').waitFor();
+    await ana.chooseFromTitle('Go away, let it work on');
+    await dialog(ana).getByText('1 answer will be made.').waitFor();
+    await dialog(ana).getByRole('button', { name: 'Go away' }).click();
+    await eventually(() => new URL(ana.page.url()).pathname).toBe('/');
+    const state = async () => (await (await ana.context.request.get(`${here.server.url}/api/v1/sessions/${session}/health`)).json()) as { turn?: unknown };
+    await expect.poll(async () => (await state()).turn ?? null, { timeout: LONG, interval: 200, message: 'the answer is made with nobody there' }).toBeNull();
+    await ana.page.goto(`${here.server.url}/s/${session}`);
+    await banner(ana, 'While nobody was here, 1 answer was finished.').waitFor();
+    await ana.answers('completed').waitFor();
+  });
+
+  it('is set to its limits by its owner, told of errors at the field, warned in time and given more of it', async () => {
+    const [ana, ben] = await here.two({ ben: PHONE });
+    await ana.chooseFromTitle('Session settings');
+    const settings = dialog(ana);
+    await settings.getByLabel('Lasts at most', { exact: true }).fill('400');
+    await settings.getByLabel('Unit of “Lasts at most”').selectOption('d');
+    await settings.getByLabel('Participants at most').fill('0');
+    await settings.getByRole('button', { name: 'Save' }).click();
+    await settings.getByText('Between 1 second and 365 days.').waitFor();
+    await settings.getByText('At least 1, as a whole number').waitFor();
+    await audit(ana.page);
+    await settings.getByLabel('Lasts at most', { exact: true }).fill('4');
+    await settings.getByLabel('Unit of “Lasts at most”').selectOption('min');
+    await settings.getByLabel('Participants at most').fill('8');
+    await settings.getByRole('switch', { name: 'Record this session' }).click();
+    await settings.getByRole('button', { name: 'Save' }).click();
+    await settings.getByText('Saved.').waitFor();
+    await ana.page.keyboard.press('Escape');
+
+    // Ben, on a phone, may read what holds, and change nothing.
+    await ben.chooseFromTitle('Session settings');
+    await dialog(ben).getByText('Only the owner changes these.').waitFor();
+    await eventually(() => dialog(ben).getByLabel('Participants at most').inputValue()).toBe('8');
+    expect(await dialog(ben).getByRole('button', { name: 'Save' }).count()).toBe(0);
+    expect(await overhang(ben.page)).toBeLessThanOrEqual(0);
+    expect(await smallTargets(ben.page, '[role="dialog"]')).toEqual([]);
+    await audit(ben.page);
+    await ben.page.keyboard.press('Escape');
+
+    // A fifth of four minutes is left when the warning comes: a limit that is nearly over warns at once.
+    await ana.call(here.server.url, `/sessions/${sessionOf(ana)}/commands`, { name: 'session.change_expiry', data: { expires_at: new Date(Date.now() + 15_000).toISOString() } });
+    await banner(ben, /The session ends at .*, in \d+ s/).waitFor();
+    expect(await banner(ben, 'The session ends at').getByRole('button').count(), 'only the owner can give it more time').toBe(0);
+    await banner(ana, 'The session ends at').getByRole('button', { name: '30 minutes more' }).click();
+    await eventually(() => banner(ben, 'The session ends at').count()).toBe(0);
+    await ana.page.locator('.message, [data-notice="session.expiry_changed"]').first().waitFor();
+  });
+});

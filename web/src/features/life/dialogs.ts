@@ -1,0 +1,9 @@
+/** Which dialogs are about the session's life. */
+
+export type LifeDialog = 'pause' | 'end' | 'detach' | 'session';
+
+const ALL: ReadonlySet<string> = new Set<LifeDialog>(['pause', 'end', 'detach', 'session']);
+
+export function isLifeDialog(name: string | null): name is LifeDialog {
+  return name !== null && ALL.has(name);
+}
