@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { audit, overhang, smallTargets } from './support/audit';
 import { eventually, type Person } from './support/browser';
@@ -102,5 +103,89 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
     await banner(ana, 'The session ends at').getByRole('button', { name: '30 minutes more' }).click();
     await eventually(() => banner(ben, 'The session ends at').count()).toBe(0);
     await ana.page.locator('.message, [data-notice="session.expiry_changed"]').first().waitFor();
+  });
+});
+
+describe('what a session came to', () => {
+  it('is a report from the banner, with decisions, people and figures, and can be saved', async () => {
+    const [ana, ben] = await here.two({ ben: PHONE });
+    await ben.say('Oak it is.');
+    await ana.row('Oak it is.').waitFor();
+    await ana.act(ana.row('Oak it is.'), 'Mark as decision');
+    await ana.say('/help', 'assistant');
+    await ana.answers('completed').waitFor();
+    await ana.chooseFromTitle('Report');
+    const report = ana.page.locator('[data-name="report"]');
+    await report.getByText('The session goes on: these are the figures so far.').waitFor();
+    await audit(ana.page);
+    await ana.page.getByRole('link', { name: 'Back to the session' }).click();
+    await ana.isLive();
+    await ana.chooseFromTitle('End session');
+    await dialog(ana).getByRole('button', { name: 'End it' }).click();
+
+    await banner(ben, 'This session ended at').getByRole('link', { name: 'Report' }).click();
+    const ours = ben.page.locator('[data-name="report"]');
+    await ours.getByText(/^Ended at/).waitFor();
+    expect(await ours.locator('[data-decision]').innerText()).toMatch(/Oak it is\.\s+Ben ·/);
+    expect((await ours.getByRole('row').allInnerTexts()).map((row) => row.replace(/\s+/g, ' '))).toEqual(
+      expect.arrayContaining([expect.stringMatching(/Ana Owner 1$/), expect.stringMatching(/Ben Collaborator 1$/)]),
+    );
+    expect(await overhang(ben.page)).toBeLessThanOrEqual(0);
+    expect(await smallTargets(ben.page, 'header')).toEqual([]);
+    await audit(ben.page);
+
+    await ana.page.goto(`${here.server.url}/s/${sessionOf(ana)}/report`);
+    for (const [name, ending, part] of [
+      ['As text (Markdown)', '.md', '> Oak it is.'],
+      ['As data (JSON)', '.json', '"is_final": true'],
+    ] as const) {
+      const download = ana.page.waitForEvent('download');
+      await ana.page.getByRole('button', { name: 'Save the report' }).click();
+      await ana.page.getByRole('menuitem', { name }).click();
+      const file = await download;
+      expect(file.suggestedFilename()).toContain(ending);
+      expect(readFileSync((await file.path())!, 'utf8')).toContain(part);
+    }
+  });
+});
+
+describe('checkpoints in the page', () => {
+  it('are made by a key, seen by others, replayed from, renamed, gone back to as a branch, and deleted', async () => {
+    const [ana, ben] = await here.two();
+    await ana.say('first');
+    await ben.row('first').waitFor();
+    await ben.page.keyboard.press('Control+Shift+E');
+    await dialog(ben).getByRole('textbox', { name: 'Name of the new checkpoint' }).fill('Before lunch');
+    await ben.page.keyboard.press('Enter');
+    await dialog(ben).getByText('Before lunch', { exact: true }).waitFor();
+    await audit(ben.page);
+    await ana.page.locator('[data-notice="checkpoint.created"]').waitFor();
+    await ben.page.keyboard.press('Escape');
+    await ben.say('second');
+    await ana.row('second').waitFor();
+
+    await ana.chooseFromTitle('Checkpoints');
+    const choose = async (name: string, what: string) => {
+      await dialog(ana).getByRole('button', { name: `What can be done with “${name}”` }).click();
+      await ana.page.getByRole('menuitem', { name: what }).click();
+    };
+    await choose('Before lunch', 'Rename');
+    await ana.page.getByLabel('Name', { exact: true }).fill('Before dinner');
+    await ana.page.keyboard.press('Enter');
+    await dialog(ana).getByText('Before dinner', { exact: true }).waitFor();
+    await choose('Before dinner', 'Go back to here');
+    await dialog(ana).getByText('As a new branch').waitFor();
+    await audit(ana.page);
+    await dialog(ana).getByRole('button', { name: 'Go back', exact: true }).click();
+    await ana.page.getByText(/^The branch “.*” begins there$/).waitFor();
+    await choose('Before dinner', 'Delete');
+    await dialog(ana).getByRole('button', { name: 'Delete it' }).click();
+    await dialog(ana).getByText('No checkpoints yet').waitFor();
+
+    await dialog(ana).getByRole('textbox', { name: 'Name of the new checkpoint' }).fill('Now');
+    await ana.page.keyboard.press('Enter');
+    await choose('Now', 'Show the replay from here');
+    await eventually(() => ana.texts()).toEqual(['first', 'second']);
+    expect(ana.page.url()).toMatch(/\/replay\?t=\d+$/);
   });
 });

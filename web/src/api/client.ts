@@ -5,7 +5,7 @@
  * The login is a cookie that scripts cannot read; it goes along by itself.
  */
 
-import type { Id, MessageView, Page, Role, SessionEvent, Settings, Stream, View } from '../session/protocol';
+import type { Branch, CheckpointInfo, EventKind, Id, MessageView, Page, Report, RestoreHow, Role, SessionEvent, Settings, Stream, View } from '../session/protocol';
 import { uuidv7 } from '../session/uuid';
 import { ApiError, isProblem, localProblem } from './problem';
 import type { components } from './schema';
@@ -188,6 +188,33 @@ export const page = (session: Id, n: number, stream: Stream) =>
 
 export const events = (session: Id, stream: Stream, after: number, limit: number) =>
   call<EventsPage>('GET', `/sessions/${part(session)}/events?stream=${stream}&after=${after}&limit=${limit}`);
+
+/** Returns events of some kinds only, or of one participant only. */
+export const eventsOf = (session: Id, { kinds, by, stream = 'main', after = 0, limit = 1000 }: { kinds?: readonly EventKind[]; by?: Id; stream?: Stream; after?: number; limit?: number }) => {
+  const query = new URLSearchParams({ stream, after: String(after), limit: String(limit) });
+  if (kinds) query.set('kind', kinds.join(','));
+  if (by) query.set('by', by);
+  return call<EventsPage>('GET', `/sessions/${part(session)}/events?${query}`);
+};
+
+/** What a session came to; while it goes on, so far. */
+export const report = (session: Id) => call<{ is_final: boolean; report: Report }>('GET', `/sessions/${part(session)}/report`);
+
+/** Returns checkpoints, the newest first. */
+export const checkpoints = (session: Id, page: string | null = null) =>
+  call<{ items: CheckpointInfo[]; next?: string | null }>('GET', `/sessions/${part(session)}/checkpoints?limit=100${page ? `&page=${part(page)}` : ''}`);
+
+const checkpointPath = (session: Id, id: Id) => `/sessions/${part(session)}/checkpoints/${part(id)}`;
+
+export const newCheckpoint = (session: Id, name: string, key: string) => call<CheckpointInfo>('POST', `/sessions/${part(session)}/checkpoints`, { body: { name }, key });
+
+export const renameCheckpoint = (session: Id, id: Id, name: string) => call<CheckpointInfo>('PATCH', checkpointPath(session, id), { body: { name } });
+
+export const deleteCheckpoint = (session: Id, id: Id) => call<void>('DELETE', checkpointPath(session, id));
+
+/** Goes back to a checkpoint: beside what is there now, or with every branch's head moved back. */
+export const restoreCheckpoint = (session: Id, id: Id, how: RestoreHow, name?: string) =>
+  call<{ checkpoint: Id; branch?: Branch | null }>('POST', `${checkpointPath(session, id)}/restore`, { body: { how, ...(name ? { name } : {}) } });
 
 export const stateAt = (session: Id, seq: number, streams: readonly Stream[]) =>
   call<StateBody>('GET', `/sessions/${part(session)}/state?streams=${streams.join(',')}&at=${seq}`);

@@ -5,6 +5,7 @@ export type Route =
   | { screen: 'join'; token: string }
   | { screen: 'session'; id: string }
   | { screen: 'replay'; id: string; from: number }
+  | { screen: 'report'; id: string }
   | { screen: 'nowhere' };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -15,6 +16,8 @@ export function routeOf(pathname: string, hash: string, search = ''): Route {
   if (path === '/join') return { screen: 'join', token: tokenOf(hash) };
   const replay = /^\/s\/([^/]+)\/replay$/.exec(path)?.[1]?.toLowerCase();
   if (replay && UUID.test(replay)) return { screen: 'replay', id: replay, from: seqOf(new URLSearchParams(search).get('t')) };
+  const report = /^\/s\/([^/]+)\/report$/.exec(path)?.[1]?.toLowerCase();
+  if (report && UUID.test(report)) return { screen: 'report', id: report };
   const id = /^\/s\/([^/]+)$/.exec(path)?.[1]?.toLowerCase();
   return id && UUID.test(id) ? { screen: 'session', id } : { screen: 'nowhere' };
 }

@@ -2,7 +2,7 @@
 
 import type { DialogName } from '../app/desk.svelte';
 import type { LifeView, View } from '../session/protocol';
-import { type Answer, ANA, asides, at, BEN, DMITRI, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
 
 export interface Story {
   id: string;
@@ -123,6 +123,17 @@ export const stories: Story[] = [
   { id: 'pause-offline', path: session, stage: { happenings: talk, socket: 'breaks' }, dialog: 'pause' },
   { id: 'detach', path: session, stage: { happenings: streaming }, dialog: 'detach' },
   { id: 'detach-problem', path: session, stage: { happenings: talk }, dialog: 'detach', answers: [[/POST .*\/detach$/, problem(503, 'unavailable', 'The store cannot write now', 'The store cannot write now')]], clicks: ['[type="submit"][form="life-move"]'] },
+  { id: 'report', path: `${session}/report` },
+  { id: 'report-so-far', path: `${session}/report`, answers: [[/GET .*\/report$/, { ...ended, is_final: false, report: { ...ended.report, state: 'active', decisions: [], usage: [] } }]] },
+  { id: 'report-loading', path: `${session}/report`, answers: [[/GET .*\/report$/, 'never']] },
+  { id: 'report-denied', path: `${session}/report`, answers: [[/GET .*\/report$/, problem(404, 'not_found', 'There is nothing here, or not for you', '')]] },
+  { id: 'checkpoints', path: session, stage: { happenings: talk }, dialog: 'checkpoints', clicks: ['[role="dialog"] [role="switch"]'] },
+  { id: 'checkpoints-none', path: session, stage: { happenings: talk }, dialog: 'checkpoints', answers: [[/GET .*\/checkpoints/, { items: [] }]] },
+  { id: 'checkpoints-reader', path: session, stage: { ...reader, happenings: talk }, dialog: 'checkpoints' },
+  { id: 'checkpoints-loading', path: session, stage: { happenings: talk }, dialog: 'checkpoints', answers: [[/GET .*\/checkpoints/, 'never']] },
+  { id: 'checkpoints-problem', path: session, stage: { happenings: talk }, dialog: 'checkpoints', answers: [[/GET .*\/checkpoints/, problem(503, 'unavailable', 'The store cannot write now', 'The store cannot write now')]] },
+  { id: 'checkpoint-delete', path: session, stage: { happenings: talk }, dialog: 'checkpoints', clicks: ['[data-checkpoint] [aria-haspopup="menu"]', '[role="menuitem"]'] },
+  { id: 'checkpoint-restore', path: session, stage: { happenings: talk }, dialog: 'checkpoints', clicks: ['[data-checkpoint] [aria-haspopup="menu"]', '[role="menuitem"]:nth-child(2)'] },
   { id: 'session-settings', path: session, stage: { view: limited, happenings: talk }, dialog: 'session' },
   { id: 'session-settings-reader', path: session, stage: { ...reader, view: limited, happenings: talk }, dialog: 'session' },
   { id: 'session-settings-wrong', path: session, stage: { view: view({ settings: { ...view().session!.settings, time_limit_s: 400 * 86_400, max_participants: 0, recording: false } }), happenings: talk }, dialog: 'session', clicks: ['[data-name="session-settings"] + * [type="submit"], footer [type="submit"]'] },

@@ -5,7 +5,7 @@
  */
 
 import type { Assistants, Link, Me, SessionListItem } from '../api/client';
-import type { Participant, Permission, Role, ServerFrame, SessionEvent, Turn, View } from '../session/protocol';
+import type { CheckpointInfo, Participant, Permission, Role, ServerFrame, SessionEvent, Turn, View } from '../session/protocol';
 
 export const SESSION = '01900000-0000-7000-8000-000000000001';
 export const ANA = '01900000-0000-7000-8000-0000000000a1';
@@ -218,6 +218,7 @@ export const sessionList: SessionListItem[] = (
       participant_count: 3,
       updated_at: new Date(Date.now() - minutes * 60_000).toISOString(),
       share_code: 'K7MPQ3',
+      settings: { recording: true },
       online: online.map(([display_name, colour]) => ({ display_name, colour })),
       online_count: online.length,
     }) as unknown as SessionListItem,
@@ -240,6 +241,43 @@ export const assistants: Assistants = {
   can_connect: true,
 };
 
+const used = { input_uncached: 18_240, cache_read: 4_096, cache_write: 0, output: 3_911, reasoning: 0, source: 'reported' };
+/** What a session came to. */
+export const ended = {
+  is_final: true,
+  report: {
+    state: 'completed',
+    reason: 'ended',
+    started_at: at(9, 58),
+    ended_at: at(11, 12),
+    duration_ms: 74 * 60_000,
+    paused_ms: 12 * 60_000,
+    participants: people.map((one, i) => ({ participant: one.id, kind: one.kind, role: one.role, messages: [14, 9, 4, 0, 6][i]! })),
+    messages: 27,
+    turns: { asked: 9, completed: 6, stopped: 1, failed: 1, lost: 0, withdrawn: 1 },
+    decisions: [id(2202), id(2203)],
+    usage: [
+      { driver: 'guide', answers: 2, usage: { ...used, input_uncached: 0, cache_read: 0, output: 0 } },
+      { driver: 'model', answers: 4, usage: used },
+    ],
+    events: 118,
+  },
+};
+
+const DECIDED = [
+  'We take **oak**, 30 mm thick.',
+  'The sawmill delivers on Thursday:\n\n- one top, 90 by 200 cm\n- four legs, 72 cm',
+];
+
+export const checkpoints: CheckpointInfo[] = (
+  [
+    ['Before the prices', ANA, null, at(10, 4)],
+    [null, 'system', 'pause', at(10, 3)],
+    ['Three woods compared', BEN, null, at(10, 2)],
+    [null, 'system', 'events', at(10, 1)],
+  ] as const
+).map(([name, by, why, time], i) => ({ id: id(860 + i), name, kind: name ? 'named' : 'automatic', why, seqs: { main: 9 - i }, by, at: time, seq: 10 - i }));
+
 /** An answer to a call: a body, a problem with its status, or never. */
 export type Answer = unknown | { status: number; problem: { code: string; title: string; detail: string } } | 'never';
 
@@ -251,6 +289,10 @@ export function playServer(answers: readonly [RegExp, Answer][] = []): void {
     [/GET \/assistants$/, assistants],
     [/POST \/assistants\/scan$/, assistants],
     [/GET \/sessions\?/, { items: sessionList }],
+    [/GET \/sessions\/[^/]+\/report$/, ended],
+    [/GET .*\/events\?.*kind=participant/, { epoch: 'abcdefghijkm', head: 118, events: people.map((one, i) => ({ kind: 'participant.joined', seq: i + 2, data: { participant: one } })) }],
+    ...DECIDED.map((text, i): [RegExp, Answer] => [new RegExp(`GET .*/messages/${id(2202 + i)}$`), { stream: 'main', message: { id: id(2202 + i), author: i === 0 ? CHIOMA : ANA, at: at(10, 30 + i), text, redacted: false, answer: null } }]),
+    [/GET \/sessions\/[^/]+\/checkpoints/, { items: checkpoints }],
     [/GET \/sessions\/[^/]+$/, sessionList[0]],
     [/GET \/sessions\/[^/]+\/links$/, { items: links }],
     [/POST \/sessions\/[^/]+\/links$/, { ...links[0], url: 'http://127.0.0.1:8080/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE' }],

@@ -110,7 +110,7 @@ export default {
   notice_role: '{name} hat {other} zu {role} gemacht',
   notice_role_by_rule: '{other} ist jetzt {role}',
   notice_renamed: '{name} hat die Sitzung „{title}“ genannt',
-  notice_checkpoint: '{name} hat einen Punkt zum Zurückgehen gesetzt: „{title}“',
+  notice_checkpoint: '{name} hat einen Merkpunkt gesetzt: „{title}“',
   notice_memory: '{name} hat sich gemerkt: „{text}“',
   notice_restored: '{name} ist zu einem früheren Punkt zurückgegangen',
   notice_branch: '{name} hat einen Zweig begonnen: „{title}“',

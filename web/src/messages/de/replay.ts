@@ -25,6 +25,6 @@ export default {
   mark_paused: 'Angehalten',
   mark_resumed: 'Fortgesetzt',
   mark_ended: 'Die Sitzung endet',
-  mark_checkpoint: 'Sicherungspunkt',
+  mark_checkpoint: 'Merkpunkt',
   mark_branch: 'Zweig',
 };

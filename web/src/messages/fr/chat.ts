@@ -110,7 +110,7 @@ export default {
   notice_role: '{name} a donné à {other} le rôle {role}',
   notice_role_by_rule: '{other} a maintenant le rôle {role}',
   notice_renamed: '{name} a nommé la session « {title} »',
-  notice_checkpoint: '{name} a créé un point de retour : « {title} »',
+  notice_checkpoint: '{name} a posé un repère : « {title} »',
   notice_memory: '{name} a mis en mémoire : « {text} »',
   notice_restored: '{name} est revenu à un point de retour',
   notice_branch: '{name} a commencé une branche : « {title} »',

@@ -25,6 +25,6 @@ export default {
   mark_paused: 'En pause',
   mark_resumed: 'Reprise',
   mark_ended: 'La session se termine',
-  mark_checkpoint: 'Point de reprise',
+  mark_checkpoint: 'Repère',
   mark_branch: 'Branche',
 };
