@@ -1,10 +1,11 @@
 //! Frames encoded once and shared by every connection that gets them.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use roundtable_protocol::frame::DEFLATE_MARK;
 use roundtable_protocol::{Seq, ServerFrame, SessionId, Stream, StreamSet};
@@ -185,6 +186,13 @@ impl Frame {
 /// Returns the raw deflate of `text`, at the level that costs least.
 pub(crate) fn deflate(text: &[u8]) -> Bytes {
     deflate_into(Vec::new(), &[], text).into()
+}
+
+/// Undoes [`deflate`]; none when `bytes` are something else.
+pub(crate) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    DeflateDecoder::new(bytes).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 fn deflate_into(mut out: Vec<u8>, prefix: &[u8], text: &[u8]) -> Vec<u8> {

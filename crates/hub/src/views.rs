@@ -6,11 +6,9 @@
 //! goes on without it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use flate2::read::DeflateDecoder;
 use roundtable_core::session::PageSpan;
 use roundtable_protocol::event::BodyError;
 use roundtable_protocol::frame::{HEAD_MESSAGES, PAGE_MESSAGES, ServerFrame, Snapshot};
@@ -20,7 +18,7 @@ use roundtable_store::{READ_BYTES, Store, StoreError, StoredEvent, ViewKey, View
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{Frame, deflate};
+use crate::frame::{Frame, deflate, inflate};
 
 /// How many events after a head are replayed rather than folded in.
 const FOLD_AFTER: u64 = 256;
@@ -262,7 +260,5 @@ fn pack<T: Serialize>(kept: &T) -> Bytes {
 }
 
 fn unpack<T: DeserializeOwned>(bytes: &Bytes) -> Option<T> {
-    let mut json = Vec::new();
-    DeflateDecoder::new(bytes.as_ref()).read_to_end(&mut json).ok()?;
-    serde_json::from_slice::<Kept<T>>(&json).ok().filter(|k| k.format == FORMAT).map(|k| k.kept)
+    serde_json::from_slice::<Kept<T>>(&inflate(bytes)?).ok().filter(|k| k.format == FORMAT).map(|k| k.kept)
 }

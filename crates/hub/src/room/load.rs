@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Input, ReadMarks, RecentKeys, Room};
 use crate::fanout::Fanout;
+use crate::frame::inflate;
 use crate::grants::Grants;
 use crate::lanes::Lanes;
 use crate::metrics::Rate;
@@ -41,8 +42,8 @@ impl Loaded {
         let Some(SessionHead { rights_epoch, rev: newest, .. }) = shared.store.head(id).await? else { return Ok(None) };
         let snapshot = shared.store.state(id).await?.filter(|s| s.rev <= newest);
         let known = snapshot.and_then(|s| {
-            let session = Session::from_snapshot(s.format, &s.bytes)?;
-            Some((session, s.rev, s.bytes.len() as u64))
+            let json = inflate(&s.bytes)?;
+            Some((Session::from_snapshot(s.format, &json)?, s.rev, json.len() as u64))
         });
         let (session, rev, snapshot_bytes) = known.unwrap_or_else(|| (Session::empty(id), Rev::ZERO, 0));
         let marks = shared.store.read_marks(id).await?;

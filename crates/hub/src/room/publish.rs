@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use roundtable_core::Session;
 use roundtable_protocol::event::EventBody;
 use roundtable_protocol::frame::{Access, HEAD_MESSAGES, Head, ServerFrame, You};
 use roundtable_protocol::model::{Lease, Membership};
 use roundtable_protocol::view::utf16_len;
-use roundtable_protocol::{ParticipantId, Permission, Seq, Stream, StreamSet};
-use roundtable_store::StateSnapshot;
+use roundtable_protocol::{ParticipantId, Permission, Rev, Seq, SessionId, Stream, StreamSet};
+use roundtable_store::{StateSnapshot, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Room;
 use crate::fanout::OutEvent;
-use crate::frame::Frame;
+use crate::frame::{Frame, deflate};
 use crate::rooms::{Online, OnlinePerson};
 use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
 use crate::uploads::{self, TranscriptAttachment};
@@ -221,7 +221,11 @@ impl Room {
     pub(crate) async fn write_snapshots(&mut self, last: bool) {
         let after = self.shared.config.snapshot_after;
         let outweighed = self.state_events >= after.max(self.state_bytes / EVENT_WEIGHT);
-        let state = (outweighed || last && self.state_events > 0).then(|| self.state_snapshot());
+        let state = (outweighed || last && self.state_events > 0).then(|| {
+            let json = self.committed.to_snapshot();
+            (self.state_bytes, self.state_events) = (json.len() as u64, 0);
+            (json, self.rev)
+        });
         // While nobody reads, the view is left until the room leaves.
         let view = last && self.view_events > 0 || self.view_events >= after && !self.fanout.is_empty();
         if view {
@@ -235,7 +239,7 @@ impl Room {
             ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
         let write = async move {
             let state = match state {
-                Some(snapshot) => store.put_state(snapshot).await,
+                Some((json, rev)) => put_state(store.as_ref(), session, json, rev).await,
                 None => Ok(()),
             };
             let view = if view { views.head(streams, heads).await.map(drop) } else { Ok(()) };
@@ -249,12 +253,13 @@ impl Room {
             tokio::spawn(write);
         }
     }
+}
 
-    fn state_snapshot(&mut self) -> StateSnapshot {
-        let bytes: Bytes = self.committed.to_snapshot().into();
-        (self.state_bytes, self.state_events) = (bytes.len() as u64, 0);
-        StateSnapshot { session: self.id, format: roundtable_core::Session::SNAPSHOT_FORMAT, rev: self.rev, bytes }
-    }
+/// Keeps a state, compressed off the room's task.
+async fn put_state(store: &dyn Store, session: SessionId, json: Vec<u8>, rev: Rev) -> Result<(), StoreError> {
+    let packed = tokio::task::spawn_blocking(move || deflate(&json)).await;
+    let bytes = packed.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    store.put_state(StateSnapshot { session, format: Session::SNAPSHOT_FORMAT, rev, bytes }).await
 }
 
 /// Why somebody's rights are others now.

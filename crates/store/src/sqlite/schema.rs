@@ -32,8 +32,6 @@ pub(super) fn prepare_writer(conn: &mut Connection, max_page_count: Option<u32>)
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "cache_size", -32_000)?;
-    // 16 MiB instead of 4: hot index pages are written back to the database less often.
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", 4096, |_| Ok(()))?;
     // A log that grew while somebody read for long does not stay that large.
     conn.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     conn.busy_timeout(super::BUSY)?;

@@ -7,6 +7,7 @@
 //! No timer makes groups: while one group is written the next one gathers, so the time of a commit is the batching window.
 
 mod append;
+mod backfill;
 mod tx;
 
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 pub(super) use self::append::Prepared;
+use self::backfill::Backfill;
 use self::tx::Caches;
 pub(super) use self::tx::Tx;
 use super::lock::FolderLock;
@@ -100,9 +102,11 @@ where
 ///
 /// A server that died between a redaction and emptying the log on the disk leaves that to the next one, so it begins
 /// there.
-pub(super) fn start(conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+pub(super) fn start(mut conn: Connection, lock: FolderLock) -> std::io::Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let (sender, queue) = mpsc::channel(QUEUE);
+    let backfill = Backfill::start(&mut conn).map_err(std::io::Error::other)?;
     let mut writer = Writer::new(conn, queue, Some(Erasures::new()));
+    writer.backfill = Some(backfill);
     writer.erase();
     let clock = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
@@ -123,6 +127,8 @@ struct Writer {
     /// The last group failed; keeps the log from repeating itself.
     is_failing: bool,
     erasures: Option<Erasures>,
+    /// None: SQLite does it itself.
+    backfill: Option<Backfill>,
     /// What goes wrong at the next commits.
     #[cfg(test)]
     faults: std::collections::VecDeque<tests::Fault>,
@@ -176,6 +182,7 @@ impl Writer {
             is_unclear: false,
             is_failing: false,
             erasures,
+            backfill: None,
             #[cfg(test)]
             faults: std::collections::VecDeque::new(),
         }
@@ -191,12 +198,18 @@ impl Writer {
                 let _ = reply.send(done);
             }
             self.erase();
+            if let Some(backfill) = &mut self.backfill {
+                backfill.step(&self.conn);
+            }
         }
         while self.erasures.as_ref().is_some_and(|erasures| !erasures.answers.is_empty()) {
             std::thread::sleep(ERASE_PAUSE);
             self.erase();
         }
         self.settle();
+        if let Some(backfill) = self.backfill {
+            backfill.stop();
+        }
         if let Err((_, error)) = self.conn.close() {
             tracing::warn!(%error, "failed to close the database; the next start recovers it");
         }
