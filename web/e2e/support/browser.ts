@@ -116,7 +116,7 @@ export class Person {
   }
 
   /** Shows a tab of the right side, wherever this screen has it. */
-  async openTab(name: 'People' | 'Side chat'): Promise<void> {
+  async openTab(name: 'People' | 'Side chat' | 'Context'): Promise<void> {
     const tab = this.page.getByRole('tab', { name });
     if ((await tab.count()) === 0) await this.page.locator('header').getByRole('button', { name: 'Open the side chat' }).click();
     await tab.click();

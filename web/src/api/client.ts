@@ -80,15 +80,18 @@ export interface EventsPage {
 
 interface Options {
   body?: unknown;
-  /** Of a POST: the same key again is the same deed. */
+  /** The same key again is the same deed; a POST has one in any case. */
   key?: string;
   signal?: AbortSignal;
+  /** What the body is; JSON when absent. */
+  type?: string;
 }
 
-async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
+/** Calls the server. Throws `ApiError`. */
+export async function call<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json, application/problem+json' };
-  if (options.body !== undefined) headers['content-type'] = 'application/json';
-  if (method === 'POST') headers['idempotency-key'] = options.key ?? uuidv7();
+  if (options.body !== undefined) headers['content-type'] = options.type ?? 'application/json';
+  if (method === 'POST' || options.key !== undefined) headers['idempotency-key'] = options.key ?? uuidv7();
   let response: Response;
   try {
     response = await fetch(BASE + path, {

@@ -102,6 +102,7 @@ export class Session {
   readonly #driver: Driver;
   readonly #outbox: Outbox;
   readonly #listeners = new Set<(state: SessionState) => void>();
+  readonly #followers = new Set<(event: SessionEvent) => void>();
   readonly #presence = new Map<Id, PresenceStatus>();
   readonly #typing = { main: new Map<Id, number>(), side: new Map<Id, number>() };
   readonly #typingTold = { main: -Infinity, side: -Infinity };
@@ -152,6 +153,7 @@ export class Session {
     this.#reading.stop();
     this.#driver.drive((m) => m.close());
     this.#listeners.clear();
+    this.#followers.clear();
   }
 
   /** Tries to connect now instead of after the pause; for when the network is back, and after a final refusal. */
@@ -163,6 +165,12 @@ export class Session {
   listen(listener: (state: SessionState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `follower` with each event that comes, in order, before the state that holds it. Returns how to stop that. */
+  follow(follower: (event: SessionEvent) => void): () => void {
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 
   may(permission: Permission): boolean {
@@ -307,6 +315,7 @@ export class Session {
     this.#followed.set(event.stream, event.seq);
     this.#history.apply(event);
     this.#notices.apply(event);
+    for (const follower of this.#followers) follower(event);
   }
 
   #synced(): void {

@@ -38,6 +38,10 @@ export const ALL: Permission[] = [
   'branch_write',
   'branch_manage',
   'session_pause',
+  'context_write',
+  'context_override',
+  'memory_write',
+  'memory_manage',
 ];
 
 export const me: Me = {

@@ -1,5 +1,6 @@
 import chat from './chat';
 import common from './common';
+import context from './context';
 import life from './life';
 import people from './people';
 import problems from './problems';
@@ -10,7 +11,7 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const en = { chat, common, life, people, problems, replay, settings, share, shell, side, start };
+const en = { chat, common, context, life, people, problems, replay, settings, share, shell, side, start };
 
 /** The shape that every language has. */
 export type Messages = typeof en;

@@ -1,6 +1,7 @@
 import type { Messages } from '../en';
 import chat from './chat';
 import common from './common';
+import context from './context';
 import life from './life';
 import people from './people';
 import problems from './problems';
@@ -11,5 +12,5 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const fr: Messages = { chat, common, life, people, problems, replay, settings, share, shell, side, start };
+const fr: Messages = { chat, common, context, life, people, problems, replay, settings, share, shell, side, start };
 export default fr;
