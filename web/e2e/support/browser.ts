@@ -116,7 +116,7 @@ export class Person {
   }
 
   /** Shows a tab of the right side, wherever this screen has it. */
-  async openTab(name: 'People' | 'Side chat' | 'Context'): Promise<void> {
+  async openTab(name: 'People' | 'Side chat' | 'Context' | 'Memory'): Promise<void> {
     const tab = this.page.getByRole('tab', { name });
     if ((await tab.count()) === 0) await this.page.locator('header').getByRole('button', { name: 'Open the side chat' }).click();
     await tab.click();
@@ -178,6 +178,12 @@ export class Person {
   async act(row: Locator, name: string): Promise<void> {
     await row.hover();
     await row.getByRole('button', { name, exact: true }).click();
+  }
+
+  /** Chooses from the further actions of a message. */
+  async choose(row: Locator, name: string): Promise<void> {
+    await this.act(row, 'More actions');
+    await this.page.getByRole('menuitem', { name }).click();
   }
 
   pending(): Promise<number> {

@@ -4,6 +4,7 @@ import type { DialogName } from '../app/desk.svelte';
 import type { LifeView, View } from '../session/protocol';
 import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
 import { contextStories } from './context';
+import { memoryStories } from './memories';
 
 export interface Story {
   id: string;
@@ -102,6 +103,7 @@ export const stories: Story[] = [
   { id: 'people-remove', path: session, stage: { happenings: talk }, clicks: ['header button:has([data-colour])', '[data-participant] [aria-label*="Ben Okafor"]'] },
   { id: 'side', path: session, stage: { happenings: [...talk, ...asides] }, clicks: ['header button:has([data-colour])', '[role="tab"]:nth-child(2)'] },
   ...contextStories,
+  ...memoryStories,
   { id: 'sessions-empty', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, { items: [] }]], only: 'wide' },
   { id: 'sessions-loading', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, 'never']], only: 'wide' },
   { id: 'share', path: session, stage: { happenings: talk }, dialog: 'share' },

@@ -21,6 +21,8 @@ export class Talk {
   editing: { id: Id; text: string } | null = $state(null);
   /** The message that stands out because somebody went to it. */
   found: Id | null = $state(null);
+  /** The message whose further actions are open. */
+  menu: Id | null = $state(null);
   /** Where the conversation is asked to go: a message's number; null once it has gone there. */
   wanted: { n: number; id: Id } | null = $state.raw(null);
 
@@ -57,6 +59,8 @@ export class Talk {
       redact: this.isOpen && isWhole && ((canPost && this.isMine(message)) || can.includes('message_redact_any')),
       decide: this.isOpen && isWhole && stream === 'main' && can.includes('decision_record'),
       copy: isWhole && message.text !== '',
+      keep:
+        this.isOpen && isWhole && stream === 'main' && message.text !== '' && can.includes('memory_write') && !live.state.view.memories?.some((memory) => memory.source === message.id),
       toAssistant:
         this.isOpen && isWhole && stream === 'side' && message.text !== '' && can.includes('message_post') && can.includes('turn_prompt'),
     };

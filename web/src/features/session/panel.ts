@@ -1,2 +1,2 @@
 /** The tabs of the right side. */
-export type PanelName = 'people' | 'side' | 'context';
+export type PanelName = 'people' | 'side' | 'context' | 'memories';

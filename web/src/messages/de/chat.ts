@@ -47,6 +47,7 @@ export default {
   cancel_reply: 'Nicht antworten',
 
   actions: 'Was du mit dieser Nachricht tun kannst',
+  more_actions: 'Weitere Aktionen',
   reply: 'Antworten',
   edit: 'Bearbeiten',
   delete: 'Löschen',

@@ -47,6 +47,7 @@ export default {
   cancel_reply: 'Do not reply',
 
   actions: 'What you can do with this message',
+  more_actions: 'More actions',
   reply: 'Reply',
   edit: 'Edit',
   delete: 'Delete',

@@ -2,6 +2,7 @@ import chat from './chat';
 import common from './common';
 import context from './context';
 import life from './life';
+import memories from './memories';
 import people from './people';
 import problems from './problems';
 import replay from './replay';
@@ -11,7 +12,7 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const en = { chat, common, context, life, people, problems, replay, settings, share, shell, side, start };
+const en = { chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
 
 /** The shape that every language has. */
 export type Messages = typeof en;

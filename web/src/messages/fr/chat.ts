@@ -47,6 +47,7 @@ export default {
   cancel_reply: 'Ne pas répondre',
 
   actions: 'Ce que vous pouvez faire de ce message',
+  more_actions: 'Autres actions',
   reply: 'Répondre',
   edit: 'Modifier',
   delete: 'Supprimer',

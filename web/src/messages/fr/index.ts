@@ -3,6 +3,7 @@ import chat from './chat';
 import common from './common';
 import context from './context';
 import life from './life';
+import memories from './memories';
 import people from './people';
 import problems from './problems';
 import replay from './replay';
@@ -12,5 +13,5 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const fr: Messages = { chat, common, context, life, people, problems, replay, settings, share, shell, side, start };
+const fr: Messages = { chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
 export default fr;
