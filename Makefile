@@ -8,6 +8,7 @@ DATA = ./data
 SOAK_SEEDS = 100000
 SOAK_ROUNDS = 200
 SOAK_CASES = 100000
+SOAK_RACES = 10000
 
 STEP = @tools/step
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -87,6 +88,8 @@ soak: page
 	$(STEP) 'simulation' $(TARGET)/release/xtask sim --seeds $(SOAK_SEEDS)
 	$(STEP) 'laws' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it laws
 	$(STEP) 'context oracle' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it context
+	$(STEP) 'two servers' env RACES=$(SOAK_RACES) cargo test --release --locked --quiet --package roundtable-hub --test it over_two_managers
+	$(STEP) 'revoked rights' env RACES=$(SOAK_RACES) cargo test --release --locked --quiet --package roundtable-hub --test it a_demotion_that_races
 	$(STEP) 'rubbish' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-server --test it rubbish
 	$(STEP) 'kill' $(TARGET)/release/xtask kill --rounds $(SOAK_ROUNDS)
 	$(STEP) 'bad days' $(TARGET)/release/xtask kill --bad-days

@@ -14,7 +14,7 @@
 //! | `roster` | members, roles, names, the cap |
 //! | `messages` | the index without bodies: who, where, which events bear text |
 //! | `turns` | the queue, the running turn and its lease |
-//! | `document` | the shared context: the document, who wrote what, conflicts |
+//! | `document` | the shared context: a document for each branch, who wrote what, conflicts |
 //! | `owed` | what the state says must be done, and when to look again |
 //! | `snapshot` | the private state snapshot |
 //! | `draft` | numbering and naming events while a decision is made |
@@ -60,7 +60,7 @@ pub use turns::{LEASE, MAX_QUEUED, MAX_QUEUED_EACH, On, QueuedTurn, RunningTurn}
 use actions::Actions;
 use branches::Branches;
 use checkpoints::Checkpoints;
-use document::Document;
+use document::Documents;
 use draft::By;
 use lifecycle::{Lifecycle, host, limits, moves, report};
 use memories::Memories;
@@ -102,7 +102,7 @@ pub struct Session {
     turns: Turns,
     branches: Branches,
     checkpoints: Checkpoints,
-    document: Document,
+    documents: Documents,
     memories: Memories,
     actions: Actions,
 }
@@ -121,7 +121,7 @@ impl Session {
             turns: Turns::default(),
             branches: Branches::default(),
             checkpoints: Checkpoints::default(),
-            document: Document::default(),
+            documents: Documents::default(),
             memories: Memories::default(),
             actions: Actions::default(),
         }
@@ -274,7 +274,11 @@ impl Session {
             EventBody::ActionPerformed(_) => self.actions.apply_performed(event),
             EventBody::ActionRedacted(data) => self.actions.apply_redacted(data),
             EventBody::CheckpointRestored(_) => {}
-            EventBody::BranchCreated(data) => self.branches.apply_created(event, data),
+            EventBody::BranchCreated(data) => {
+                if self.branches.apply_created(event, data) {
+                    self.documents.apply_forked(self.branches.header(data.from_branch), data);
+                }
+            }
             EventBody::BranchMoved(data) => self.branches.apply_moved(data),
             EventBody::BranchRenamed(data) => self.branches.apply_renamed(data),
             EventBody::BranchArchived(data) => self.branches.apply_archived(data),
@@ -300,10 +304,10 @@ impl Session {
             EventBody::TurnStopped(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
             EventBody::TurnFailed(data) => self.apply_turn_ended(event, data.turn, data.message),
             EventBody::TurnLost(data) => self.apply_turn_ended(event, data.turn, Some(data.message)),
-            EventBody::ContextPatched(data) => self.document.apply_patched(event, data),
+            EventBody::ContextPatched(data) => self.documents.apply_patched(event, data),
             EventBody::ContextRefused(_) => {}
-            EventBody::ContextConflicted(data) => self.document.apply_conflicted(event, data),
-            EventBody::ContextResolved(data) => self.document.apply_resolved(data),
+            EventBody::ContextConflicted(data) => self.documents.apply_conflicted(event, data),
+            EventBody::ContextResolved(data) => self.documents.apply_resolved(data),
         }
     }
 

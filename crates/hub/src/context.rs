@@ -6,7 +6,7 @@
 use roundtable_protocol::command::{ContextPatch, Envelope};
 use roundtable_protocol::context::{ContextChange, ContextWrite, OpenConflict, Overwrote, SkippedOp};
 use roundtable_protocol::event::EventBody;
-use roundtable_protocol::{Code, Command, Event, EventId, Problem, Seq, SessionId, Stream, UserId};
+use roundtable_protocol::{BranchId, Code, Command, Event, EventId, Problem, Seq, SessionId, Stream, UserId};
 use serde_json::Value;
 
 use crate::clock;
@@ -40,11 +40,10 @@ pub struct ContextWritten {
 }
 
 impl SessionManager {
-    /// Returns what is at `path` of the context, now or at `version`; everything when `path` is empty.
+    /// Returns what is at `path` of the main branch's context, now or at `version`; everything when `path` is empty.
     ///
     /// # Errors
-    /// `path_not_found`; `base_too_old` for a version that cannot be told any more; `not_found` when there is no such
-    /// session for this user.
+    /// See [`SessionManager::context_on`].
     pub async fn context(
         &self,
         session: SessionId,
@@ -52,13 +51,31 @@ impl SessionManager {
         path: &str,
         version: Option<Seq>,
     ) -> Result<ContextValue, Problem> {
+        self.context_on(session, user, None, path, version).await
+    }
+
+    /// Returns what is at `path` of a branch's context, now or at `version`. No branch: the main one.
+    ///
+    /// # Errors
+    /// `no_such_branch`;
+    /// `path_not_found`; `base_too_old` for a version that cannot be told any more; `not_found` when there is no such
+    /// session for this user.
+    pub async fn context_on(
+        &self,
+        session: SessionId,
+        user: UserId,
+        branch: Option<BranchId>,
+        path: &str,
+        version: Option<Seq>,
+    ) -> Result<ContextValue, Problem> {
         let path = path.to_owned();
         let look = move |look: &mut crate::room::Look<'_>, _| {
+            known(look.session, branch)?;
             let value = match version {
-                Some(version) => look.session.context_value_at(&path, version)?,
-                None => look.session.context_value(&path)?,
+                Some(version) => look.session.context_value_at(branch, &path, version)?,
+                None => look.session.context_value(branch, &path)?,
             };
-            Ok(ContextValue { version: version.unwrap_or_else(|| look.session.context_version()), value })
+            Ok(ContextValue { version: version.unwrap_or_else(|| look.session.context_version(branch)), value })
         };
         self.viewed(session, user, look).await?.map_err(|no: roundtable_core::Rejection| no.into())
     }
@@ -147,26 +164,38 @@ impl SessionManager {
         }
     }
 
-    /// Returns up to `limit` of the last 10,000 writes of the context, the newest first, those before a version if one is
-    /// given. What exactly a write changed is in its event.
+    /// Returns up to `limit` of the writes of a branch's context that are kept (10,000 of the main one, 1,000 of others), the
+    /// newest first, those before a version if one is given. What exactly a write changed is in its event.
     ///
     /// # Errors
-    /// See [`SessionManager::standing`].
+    /// `no_such_branch`; see [`SessionManager::standing`].
     pub async fn context_history(
         &self,
         session: SessionId,
         user: UserId,
+        branch: Option<BranchId>,
         before: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<ContextWrite>, Problem> {
-        self.viewed(session, user, move |look, _| look.session.context_writes(before, limit)).await
+        let look = move |look: &mut crate::room::Look<'_>, _| {
+            known(look.session, branch)?;
+            Ok(look.session.context_writes(branch, before, limit))
+        };
+        self.viewed(session, user, look).await?.map_err(|no: roundtable_core::Rejection| no.into())
     }
 
-    /// Returns the conflicts of the context that wait for people, the oldest first; at most 100.
+    /// Returns the conflicts of all branches' contexts that wait for people, the oldest first; at most 100.
     ///
     /// # Errors
     /// See [`SessionManager::standing`].
     pub async fn context_conflicts(&self, session: SessionId, user: UserId) -> Result<Vec<OpenConflict>, Problem> {
         self.viewed(session, user, |look, _| look.session.context_conflicts().to_vec()).await
+    }
+}
+
+fn known(session: &roundtable_core::Session, branch: Option<BranchId>) -> Result<(), roundtable_core::Rejection> {
+    match branch.is_none_or(|id| session.branch(id).is_some()) {
+        true => Ok(()),
+        false => Err(Code::NoSuchBranch.into()),
     }
 }

@@ -52,6 +52,9 @@ pub struct BranchHead {
     /// Its newest message; absent: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<MessageId>,
+    /// The version of its shared context; absent while nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Seq>,
 }
 
 /// A checkpoint and how it came about.
@@ -123,7 +126,7 @@ pub enum RestoreHow {
     /// As a new branch; nothing else changes.
     #[default]
     Branch,
-    /// Every branch's head moves back to where it was.
+    /// Every branch's head moves back to where it was, and its context to what it was.
     InPlace,
 }
 

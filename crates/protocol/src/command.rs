@@ -672,6 +672,9 @@ pub struct TurnLose {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContextPatch {
+    /// The branch on whose context; absent: the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
     /// The version that the author has read: writes since then to the same places conflict. Absent: nothing conflicts,
     /// unless the session forbids to write without looking.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -698,8 +701,8 @@ pub struct ContextPatch {
 
 impl Default for ContextPatch {
     fn default() -> Self {
-        let (base, if_version, merge, strategy, reason) = (None, None, None, None, None);
-        Self { base, if_version, ops: Vec::new(), merge, strategy, atomic: true, reason }
+        let (branch, base, if_version, merge, strategy, reason) = (None, None, None, None, None, None);
+        Self { branch, base, if_version, ops: Vec::new(), merge, strategy, atomic: true, reason }
     }
 }
 
@@ -707,6 +710,9 @@ impl Default for ContextPatch {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContextRevert {
+    /// The branch on whose context; absent: the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
     /// The write to take back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<EventId>,

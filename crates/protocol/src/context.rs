@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::event::Actor;
-use crate::ids::{EventId, Seq, Timestamp};
+use crate::ids::{BranchId, EventId, Seq, Timestamp};
 
 /// What becomes of a write that conflicts with another one, from the strictest to the loosest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -255,6 +255,9 @@ pub enum Take {
 pub struct OpenConflict {
     /// The conflict: the id of the event that recorded it.
     pub id: EventId,
+    /// The branch on whose context it arose; absent: the main one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
     /// Who wanted the change.
     pub author: Actor,
     /// When.
@@ -282,4 +285,34 @@ pub struct ContextWrite {
     pub reverts: Vec<EventId>,
     /// What it changed, elements of arrays by their ids.
     pub paths: Vec<String>,
+}
+
+/// How the contexts of two branches differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContextComparison {
+    /// The version of the first one.
+    pub version_a: Seq,
+    /// The version of the second one.
+    pub version_b: Seq,
+    /// Where they differ; the first 200 places.
+    pub differences: Vec<ContextDifference>,
+    /// In how many places they differ.
+    pub count: usize,
+}
+
+/// One place in which two contexts differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContextDifference {
+    /// Where.
+    pub path: String,
+    /// What turns the first into the second.
+    pub op: ChangeOp,
+    /// What the first has there; absent when it has nothing, or more than 2 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub a: Option<Value>,
+    /// What the second has there; absent when it has nothing, or more than 2 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub b: Option<Value>,
 }

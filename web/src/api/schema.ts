@@ -508,7 +508,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reads who wrote what; the last 10,000 writes are kept for this, the log keeps all. */
+        /** Reads who wrote what; the last 10,000 writes are kept for this (1,000 of a branch), the log keeps all. */
         get: operations["get_sessions_session_id_context_history"];
         put?: never;
         post?: never;
@@ -1289,6 +1289,7 @@ export interface components {
         BranchHead: {
             /** @description The branch. */
             branch: components["schemas"]["BranchId"];
+            context?: components["schemas"]["Seq"] | null;
             head?: components["schemas"]["MessageId"] | null;
         };
         /**
@@ -1849,6 +1850,8 @@ export interface components {
         /** @description Two branches beside each other. */
         ComparisonBody: {
             ancestor?: components["schemas"]["MessageId"] | null;
+            /** @description How their contexts differ. */
+            context: components["schemas"]["ContextComparison"];
             /** @description How many messages only the first one has. */
             count_a: number;
             /** @description How many messages only the second one has. */
@@ -1890,6 +1893,17 @@ export interface components {
              */
             was?: Record<string, never> | null;
         };
+        /** @description How the contexts of two branches differ. */
+        ContextComparison: {
+            /** @description In how many places they differ. */
+            count: number;
+            /** @description Where they differ; the first 200 places. */
+            differences: components["schemas"]["ContextDifference"][];
+            /** @description The version of the first one. */
+            version_a: components["schemas"]["Seq"];
+            /** @description The version of the second one. */
+            version_b: components["schemas"]["Seq"];
+        };
         /** @description One operation that conflicts with a committed write. */
         ContextConflict: {
             /**
@@ -1930,6 +1944,17 @@ export interface components {
             /** @description The conflicts; at most 100. */
             items: components["schemas"]["OpenConflict"][];
         };
+        /** @description One place in which two contexts differ. */
+        ContextDifference: {
+            /** @description What the first has there; absent when it has nothing, or more than 2 KiB. */
+            a?: Record<string, never> | null;
+            /** @description What the second has there; absent when it has nothing, or more than 2 KiB. */
+            b?: Record<string, never> | null;
+            /** @description What turns the first into the second. */
+            op: components["schemas"]["ChangeOp"];
+            /** @description Where. */
+            path: string;
+        };
         /** @description Writes of the context, the newest first. */
         ContextHistoryBody: {
             /** @description The writes; what exactly each has changed is in its event. */
@@ -1944,6 +1969,8 @@ export interface components {
             atomic: boolean;
             /** @default null */
             base: components["schemas"]["Seq"] | null;
+            /** @default null */
+            branch: components["schemas"]["BranchId"] | null;
             /** @default null */
             if_version: components["schemas"]["Seq"] | null;
             /** @description RFC 7396: an object that is laid over the document; null takes a member away. */
@@ -2018,6 +2045,8 @@ export interface components {
             /** @default null */
             base: components["schemas"]["Seq"] | null;
             /** @default null */
+            branch: components["schemas"]["BranchId"] | null;
+            /** @default null */
             event: components["schemas"]["EventId"] | null;
             /**
              * @description Only at and below these paths; empty: everywhere.
@@ -2036,9 +2065,13 @@ export interface components {
         };
         /** @description Where the shared context stands. */
         ContextView: {
+            /** @description The seq of the last write on each other branch that has been written on. */
+            branches?: {
+                [key: string]: components["schemas"]["Seq"];
+            };
             /** @description The conflicts that wait for people, the oldest first. */
             conflicts: components["schemas"]["EventId"][];
-            /** @description The seq of the last write in `main`; 0 before the first. */
+            /** @description The seq of the last write on the main branch; 0 before the first. */
             version: components["schemas"]["Seq"];
         };
         /** @description One write, as lists show it; what exactly it changed is in its event. */
@@ -3455,6 +3488,7 @@ export interface components {
         OpenConflict: {
             /** @description Who wanted the change. */
             author: components["schemas"]["Actor"];
+            branch?: components["schemas"]["BranchId"] | null;
             /** @description What it conflicts with, as it was then. */
             conflict: components["schemas"]["ContextConflict"];
             /** @description The conflict: the id of the event that recorded it. */
@@ -6392,6 +6426,8 @@ export interface operations {
                 path?: string;
                 /** @description As it was at this version; as it is now when absent. */
                 version?: number;
+                /** @description The branch; the main one when absent. */
+                branch?: components["schemas"]["BranchId"];
             };
             header?: never;
             path: {
@@ -6424,6 +6460,8 @@ export interface operations {
     patch_sessions_session_id_context: {
         parameters: {
             query?: {
+                /** @description The branch; the main one when absent. */
+                branch?: components["schemas"]["BranchId"];
                 /** @description The version that the author has read: later writes to the same places conflict. Absent: written without looking. */
                 base?: number;
                 /** @description What becomes of what conflicts; absent: what the settings say for the path, else `reject`. */
@@ -6543,6 +6581,8 @@ export interface operations {
                 before?: number;
                 /** @description How many; 1 to 200, 50 when absent. */
                 limit?: number;
+                /** @description The branch; the main one when absent. */
+                branch?: components["schemas"]["BranchId"];
             };
             header?: never;
             path: {

@@ -226,6 +226,8 @@ export interface BranchHead {
   branch: Id;
   /** Its newest message; absent: it has none. */
   head?: Id | null;
+  /** The version of its shared context; absent while nothing was written. */
+  context?: number | null;
 }
 
 /** A point of a session that can be gone back to. */
@@ -496,6 +498,8 @@ export interface CommandData {
   'turn.withdraw': { turn: Id };
   'turn.stop': { turn: Id };
   'context.patch': {
+    /** Absent: the main branch. */
+    branch?: Id;
     base?: number;
     if_version?: number;
     ops?: ContextOp[];
@@ -505,6 +509,7 @@ export interface CommandData {
     reason?: string;
   };
   'context.revert': {
+    branch?: Id;
     event?: Id;
     to_version?: number;
     paths?: string[];
@@ -589,7 +594,10 @@ export interface BranchingView {
 
 /** The document itself is read with `GET /sessions/{id}/context` and followed by the changes of `context.patched`. */
 export interface ContextView {
+  /** Of the main branch. */
   version: number;
+  /** Of each other branch that has been written on. */
+  branches?: Record<Id, number>;
   conflicts: Id[];
 }
 

@@ -243,8 +243,12 @@ export function fold(view: View, event: SessionEvent): View {
     }
     case 'turn.lost':
       return ended(moved, stream, event.data, { state: 'lost' });
-    case 'context.patched':
-      return event.data.ops.length > 0 ? withContext(moved, { version: event.seq }) : moved;
+    case 'context.patched': {
+      if (event.data.ops.length === 0) return moved;
+      const { branch, seq } = event;
+      if (!branch) return withContext(moved, { version: seq });
+      return withContext(moved, { branches: { ...moved.context?.branches, [branch]: seq } });
+    }
     case 'context.refused':
       return moved;
     case 'context.conflicted':

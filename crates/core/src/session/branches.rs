@@ -18,7 +18,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, Draft, FORK_ID};
-use super::{Session, text, turns};
+use super::{Session, document, text, turns};
 use crate::context::{Decision, Rejection};
 
 /// How many branches that are not archived a session may have, the main one among them.
@@ -68,11 +68,6 @@ impl Branches {
         (id != self.main()).then_some(id)
     }
 
-    pub fn heads(&self) -> Vec<BranchHead> {
-        let open = self.all.iter().filter(|b| !b.archived);
-        open.map(|b| BranchHead { branch: b.id, head: b.head }).collect()
-    }
-
     pub fn apply_began(&mut self, event: &Event, data: &SessionCreated) {
         self.focus = None;
         self.all = vec![Branch {
@@ -100,9 +95,10 @@ impl Branches {
         }
     }
 
-    pub fn apply_created(&mut self, event: &Event, data: &BranchCreated) {
+    /// Returns whether there was no such branch before.
+    pub fn apply_created(&mut self, event: &Event, data: &BranchCreated) -> bool {
         if self.get(data.branch).is_some() {
-            return;
+            return false;
         }
         self.all.push(Branch {
             id: data.branch,
@@ -115,6 +111,7 @@ impl Branches {
             at: event.header.at,
             archived: false,
         });
+        true
     }
 
     pub fn apply_moved(&mut self, data: &BranchMoved) {
@@ -155,6 +152,12 @@ impl Session {
     /// Returns the branch with that id.
     pub fn branch(&self, id: BranchId) -> Option<&Branch> {
         self.branches.get(id)
+    }
+
+    /// Returns where every open branch is.
+    pub(super) fn branch_heads(&self) -> Vec<BranchHead> {
+        let open = self.branches.all().iter().filter(|b| !b.archived);
+        open.map(|b| BranchHead { branch: b.id, head: b.head, context: self.context_point(b.id) }).collect()
     }
 
     /// Returns the branch that whoever presents shows.
@@ -268,7 +271,7 @@ fn forked(by: &By<'_>, from: BranchId, parent: Option<MessageId>) -> Result<Plac
         return Err(Code::Forbidden.into());
     }
     let head = Some(MessageId(by.envelope.key));
-    let created = begin(by, BranchId::derive(by.envelope.key, FORK_ID), None, from, parent, head)?;
+    let created = begin(by, BranchId::derive(by.envelope.key, FORK_ID), None, from, (parent, None), head)?;
     Ok(Place { branch: created.branch, parent, created: Some(created) })
 }
 
@@ -278,7 +281,7 @@ fn begin(
     branch: BranchId,
     name: Option<&String>,
     from: BranchId,
-    fork_message: Option<MessageId>,
+    (fork_message, fork_seq): (Option<MessageId>, Option<Seq>),
     head: Option<MessageId>,
 ) -> Result<BranchCreated, Rejection> {
     let session = by.session;
@@ -292,7 +295,8 @@ fn begin(
         Some(name) => text::filled_line("/name", name, MAX_NAME)?,
         None => format!("branch {}", all.len() + 1),
     };
-    let fork_seq = session.fork_seq(from, fork_message);
+    let fork_seq = fork_seq.unwrap_or_else(|| session.fork_seq(from, fork_message));
+    let fork_seq = session.context_kept(from.id, fork_seq);
     Ok(BranchCreated { branch, name, from_branch: from.id, fork_message, fork_seq, head })
 }
 
@@ -308,7 +312,7 @@ pub(super) fn beside(by: &By<'_>, question: MessageId) -> Result<BranchCreated, 
         return Err(Code::Forbidden.into());
     }
     let from = by.session.home(question).map_or(by.session.branches.main(), |b| b.id);
-    begin(by, BranchId::derive(by.envelope.key, FORK_ID), None, from, Some(question), Some(question))
+    begin(by, BranchId::derive(by.envelope.key, FORK_ID), None, from, (Some(question), None), Some(question))
 }
 
 /// Returns the branch on which a question is answered where it stands.
@@ -346,7 +350,7 @@ pub(super) fn decide_create(by: &By<'_>, data: &BranchCreate) -> Result<Decision
         return Err(off_path("/message"));
     }
     let mut draft = by.draft();
-    let created = begin(by, BranchId(draft.key()), data.name.as_ref(), from.id, at, at)?;
+    let created = begin(by, BranchId(draft.key()), data.name.as_ref(), from.id, (at, data.seq), at)?;
     draft.on(Some(created.branch));
     draft.push(Stream::Main, causes(session, at), created);
     Ok(draft.finish())
@@ -420,24 +424,30 @@ pub(super) fn decide_merge(by: &By<'_>, data: &BranchMerge) -> Result<Decision, 
         return Err(Code::BranchIsArchived.into());
     }
     check_head(into, data.if_head)?;
-    if into.id == from.id || from.head.is_none_or(|head| session.messages.on_path(into.head, head)) {
+    let has_all = from.head.is_none_or(|head| session.messages.on_path(into.head, head));
+    let adopts_context = || data.how == MergeHow::Adopt && !session.same_context(into.id, from.id);
+    if into.id == from.id || has_all && !adopts_context() {
         return Err(Code::NothingToMerge.into());
     }
     match data.how {
-        MergeHow::Adopt => adopt(by, into, from),
+        MergeHow::Adopt => adopt(by, into, from, has_all),
         MergeHow::Pick => pick(by, data, into, from),
         MergeHow::Summary => summary(by, data, into, from),
     }
 }
 
-fn adopt(by: &By<'_>, into: &Branch, from: &Branch) -> Result<Decision, Rejection> {
+/// Moves the head to the other one, unless `into` has all of its messages, and takes its context.
+fn adopt(by: &By<'_>, into: &Branch, from: &Branch, has_all: bool) -> Result<Decision, Rejection> {
     changeable(by, "/into", into.id)?;
     let mut draft = by.draft();
     draft.on(by.session.branches.header(into.id));
-    let (head, previous) = (from.head, into.head);
+    let (head, previous) = (from.head.filter(|_| !has_all), into.head);
     let merged = BranchMerged { into: into.id, from: from.id, how: MergeHow::Adopt, head, previous, messages: vec![] };
-    draft.push(Stream::Main, causes(by.session, head), merged);
-    turns::cut_branch(by.session, &mut draft, into.id, |question| by.session.messages.on_path(head, question));
+    let cause = draft.push(Stream::Main, causes(by.session, head), merged);
+    if !has_all {
+        turns::cut_branch(by.session, &mut draft, into.id, |question| by.session.messages.on_path(head, question));
+    }
+    document::adopt(by, &mut draft, into.id, from.id, cause)?;
     Ok(draft.finish())
 }
 

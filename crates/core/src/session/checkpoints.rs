@@ -17,7 +17,7 @@ use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{By, CHECKPOINT_ID, Draft};
-use super::{Session, branches, text};
+use super::{Session, branches, document, text};
 use crate::context::{Decision, Rejection};
 
 /// How many checkpoints with a name a session may have.
@@ -86,7 +86,15 @@ pub(super) fn automatic(session: &Session, draft: &mut Draft, why: &str) {
 fn point(session: &Session, draft: &Draft, id: CheckpointId, name: Option<String>, why: Option<String>) -> Checkpoint {
     let kind = if why.is_some() { CheckpointKind::Automatic } else { CheckpointKind::Named };
     let seqs = Stream::ALL.into_iter().map(|s| (s, draft.head(s))).filter(|(_, seq)| *seq > Seq::ZERO).collect();
-    Checkpoint { id, name, kind, why, seqs, heads: session.branches.heads(), context: None }
+    Checkpoint {
+        id,
+        name,
+        kind,
+        why,
+        seqs,
+        heads: session.branch_heads(),
+        context: session.context_point(session.branches.main()),
+    }
 }
 
 pub(super) fn decide_create(by: &By<'_>, data: &CheckpointCreate) -> Result<Decision, Rejection> {
@@ -133,8 +141,12 @@ fn head_at(session: &Session, checkpoint: &Checkpoint, branch: BranchId) -> Opti
     let recorded = checkpoint.heads.iter().find(|h| h.branch == branch).map(|h| h.head);
     // Checkpoints of before there were branches name no heads; then there was one line.
     let is_old = checkpoint.heads.is_empty() && branch == session.branches.main();
-    let seq = checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO);
-    recorded.or_else(|| is_old.then(|| session.messages.newest_before(seq)))
+    recorded.or_else(|| is_old.then(|| session.messages.newest_before(seq_of(checkpoint))))
+}
+
+/// Returns where `main` was.
+fn seq_of(checkpoint: &Checkpoint) -> Seq {
+    checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO)
 }
 
 fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
@@ -151,7 +163,7 @@ fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Re
     branches::check_room(session)?;
     let mut draft = by.draft();
     let branch = BranchId(draft.key());
-    let fork_seq = info.checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO);
+    let fork_seq = session.context_kept(from.id, seq_of(&info.checkpoint));
     draft.on(Some(branch));
     let (from_branch, fork_message) = (from.id, head);
     let created =
@@ -161,8 +173,8 @@ fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Re
     Ok(draft.finish())
 }
 
-/// Moves every open branch's head back to where it was; branches that came later stay as they are. Roles, bans and
-/// settings are none of it: rights are never brought back.
+/// Moves every open branch's head back to where it was, and its context to what it was; branches that came later stay as
+/// they are. Roles, bans and settings are none of it: rights are never brought back.
 fn in_place(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
     if by.person.is_some() && !by.cx.grant.allows(Permission::BranchManage) {
         return Err(Code::Forbidden.into());
@@ -174,14 +186,15 @@ fn in_place(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Res
     let session = by.session;
     let mut draft = by.draft();
     let (checkpoint, how) = (info.checkpoint.id, RestoreHow::InPlace);
-    draft.push(Stream::Main, vec![], CheckpointRestored { checkpoint, how, branch: None });
+    let cause = draft.push(Stream::Main, vec![], CheckpointRestored { checkpoint, how, branch: None });
     let mut moved = false;
     for branch in session.branches().iter().filter(|b| !b.archived) {
-        let Some(head) = head_at(session, &info.checkpoint, branch.id).filter(|head| *head != branch.head) else {
-            continue;
-        };
-        branches::move_head(session, &mut draft, branch, head);
-        moved = true;
+        let Some(head) = head_at(session, &info.checkpoint, branch.id) else { continue };
+        if head != branch.head {
+            branches::move_head(session, &mut draft, branch, head);
+            moved = true;
+        }
+        moved |= document::restore(by, &mut draft, branch.id, seq_of(&info.checkpoint), cause)?;
     }
     if moved { Ok(draft.finish()) } else { Err(Code::AlreadyRecorded.into()) }
 }

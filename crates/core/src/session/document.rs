@@ -1,4 +1,4 @@
-//! The shared context: one JSON document that everybody in the session writes.
+//! The shared context: one JSON document for each branch, that everybody in the session writes.
 //!
 //! Owns: the document, its history as far as it is kept, open conflicts, and what a write comes to. Must not know: how
 //! others see it. Invariant: `decide` does all the thinking, an event carries what came of it, `apply` only does that; a
@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `branches` | which branch has which document, forks, ways back |
 //! | `node` | a JSON value whose copies share what they have in common |
 //! | `path` | pointers, `@<id>`, canonical addresses |
 //! | `history` | the last 10,000 writes: who wrote what where, and how to undo it |
@@ -21,7 +22,7 @@ use roundtable_protocol::context::{
 };
 use roundtable_protocol::event::{Actor, ContextConflicted, ContextPatched, ContextRefused, ContextResolved, Event};
 use roundtable_protocol::grant::{Permission, Role};
-use roundtable_protocol::ids::{EventId, Seq, Stream};
+use roundtable_protocol::ids::{BranchId, EventId, Seq, Stream};
 use roundtable_protocol::model::ParticipantKind;
 use roundtable_protocol::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ use super::draft::By;
 use super::{Session, text};
 use crate::context::{Decision, Rejection};
 
+mod branches;
 mod effect;
 mod history;
 mod join;
@@ -38,6 +40,7 @@ mod node;
 mod path;
 mod plan;
 
+pub(super) use branches::{Documents, adopt, restore};
 use history::{Change, History};
 use node::Node;
 use plan::{Ask, Plan, Refusal};
@@ -51,18 +54,17 @@ const MAX_STRATEGIES: usize = 50;
 /// Longest pointer in settings and reverts. Unit: bytes.
 const MAX_PATH: usize = 1_000;
 
-/// The shared context of a session.
+/// The shared context of a branch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Document {
     root: Node,
     version: Seq,
     history: History,
-    open: Vec<OpenConflict>,
 }
 
 impl Default for Document {
     fn default() -> Self {
-        Self { root: Node::object(), version: Seq::ZERO, history: History::default(), open: Vec::new() }
+        Self { root: Node::object(), version: Seq::ZERO, history: History::default() }
     }
 }
 
@@ -73,20 +75,6 @@ impl Document {
         }
         self.history.write(&mut self.root, event, data);
         self.version = self.version.max(event.seq);
-    }
-
-    pub fn apply_conflicted(&mut self, event: &Event, data: &ContextConflicted) {
-        self.open.push(OpenConflict {
-            id: event.header.id,
-            author: event.header.actor,
-            since: event.header.at,
-            wanted: data.wanted.clone(),
-            conflict: data.conflict.clone(),
-        });
-    }
-
-    pub fn apply_resolved(&mut self, data: &ContextResolved) {
-        self.open.retain(|open| open.id != data.conflict);
     }
 
     /// Returns what is at `path` now.
@@ -113,7 +101,7 @@ pub(super) fn check_strategies(strategies: &BTreeMap<String, Strategy>) -> Resul
 }
 
 pub(super) fn decide_patch(by: &By<'_>, data: &ContextPatch) -> Result<Decision, Rejection> {
-    let document = &by.session.document;
+    let (branch, document) = branches::named(by, data.branch)?;
     if data.if_version.is_some_and(|version| version != document.version) {
         let detail = format!("the context is at version {}", document.version);
         return Err(Rejection { code: Code::ContextMoved, detail, pointer: None });
@@ -128,12 +116,13 @@ pub(super) fn decide_patch(by: &By<'_>, data: &ContextPatch) -> Result<Decision,
         (Some(_), _) => return Err(Rejection::field("/merge", Code::InvalidField, "either ops or merge")),
         (None, ops) => ops,
     };
-    let write = Write { base: data.base, strategy: data.strategy, atomic: data.atomic, limited: true, reverts: vec![] };
+    let (base, strategy, atomic) = (data.base, data.strategy, data.atomic);
+    let write = Write { branch, base, strategy, atomic, limited: true, reverts: vec![] };
     decide_write(by, ops, write, data.reason.as_ref())
 }
 
 pub(super) fn decide_revert(by: &By<'_>, data: &ContextRevert) -> Result<Decision, Rejection> {
-    let document = &by.session.document;
+    let (branch, document) = branches::named(by, data.branch)?;
     check_base("/base", document, data.base)?;
     if data.paths.len() > plan::MAX_OPS || data.paths.iter().any(|p| p.len() > MAX_PATH) {
         return Err(Rejection::field("/paths", Code::InvalidField, "at most 100 paths of at most 1,000 bytes"));
@@ -146,7 +135,8 @@ pub(super) fn decide_revert(by: &By<'_>, data: &ContextRevert) -> Result<Decisio
     if ops.is_empty() {
         return Err(Code::AlreadyRecorded.into());
     }
-    let write = Write { base: Some(base), strategy: data.strategy, atomic: true, limited: false, reverts };
+    let (base, strategy) = (Some(base), data.strategy);
+    let write = Write { branch, base, strategy, atomic: true, limited: false, reverts };
     decide_write(by, &ops, write, data.reason.as_ref())
 }
 
@@ -154,9 +144,9 @@ pub(super) fn decide_resolve(by: &By<'_>, data: &ContextResolve) -> Result<Decis
     if by.person()?.kind == ParticipantKind::Agent {
         return Err(Code::Forbidden.into());
     }
-    let document = &by.session.document;
-    let open = document.open.iter().find(|open| open.id == data.conflict);
+    let open = by.session.documents.open.iter().find(|open| open.id == data.conflict);
     let open = open.ok_or_else(|| Rejection::from(Code::NoSuchConflict))?;
+    let (branch, document) = branches::named(by, open.branch)?;
     let op = match (data.take, &data.value) {
         (Take::Current, None) => None,
         (Take::Yours, None) => Some(open.wanted.clone()),
@@ -168,10 +158,19 @@ pub(super) fn decide_resolve(by: &By<'_>, data: &ContextResolve) -> Result<Decis
         _ => return Err(Rejection::field("/value", Code::InvalidField, "belongs to value, and only to it")),
     };
     let mut draft = by.draft();
+    draft.on(branch);
     if let Some(op) = op {
         let strategy = |_: &str, _: bool| Ok(Strategy::LastWriterWins);
         let ops = [op];
-        let ask = Ask { base: None, ops: &ops, atomic: true, limited: true, strategy: &strategy, outranks: &|_| true };
+        let ask = Ask {
+            base: None,
+            ops: &ops,
+            atomic: true,
+            limited: true,
+            one_event: true,
+            strategy: &strategy,
+            outranks: &|_| true,
+        };
         match plan::plan(document, &ask) {
             Ok(plan) if plan.changes.is_empty() => {}
             Ok(plan) => {
@@ -189,6 +188,7 @@ pub(super) fn decide_resolve(by: &By<'_>, data: &ContextResolve) -> Result<Decis
 
 /// How something is to be written.
 struct Write {
+    branch: Option<BranchId>,
     base: Option<Seq>,
     strategy: Option<Strategy>,
     atomic: bool,
@@ -197,7 +197,7 @@ struct Write {
 }
 
 fn decide_write(by: &By<'_>, ops: &[PatchOp], write: Write, reason: Option<&String>) -> Result<Decision, Rejection> {
-    let document = &by.session.document;
+    let document = by.session.documents.of(write.branch);
     let reason = text::reason(reason)?;
     let me = rank(by.session, by.person.map_or(Actor::System, |p| Actor::Participant(p.id)));
     let is_agent = by.person.is_some_and(|p| p.kind == ParticipantKind::Agent);
@@ -215,17 +215,19 @@ fn decide_write(by: &By<'_>, ops: &[PatchOp], write: Write, reason: Option<&Stri
         ops,
         atomic: write.atomic,
         limited: write.limited,
+        one_event: true,
         strategy: &strategy,
         outranks: &|other| me > rank(by.session, other),
     };
     match plan::plan(document, &ask) {
-        Ok(plan) if document.open.len() + plan.open.len() > MAX_OPEN => Err(Code::TooManyConflicts.into()),
+        Ok(plan) if by.session.documents.open.len() + plan.open.len() > MAX_OPEN => Err(Code::TooManyConflicts.into()),
         Ok(plan) => Ok(planned(by, plan, write, reason)),
         Err(Refusal::Rejected(rejection)) => Err(rejection),
         Err(Refusal::Conflicts(conflicts, suggestion)) => {
             let report =
                 ContextReport { version: document.version, conflicts: conflicts.clone(), applied: vec![], suggestion };
             let mut draft = by.draft();
+            draft.on(write.branch);
             draft.refuse(ContextRefused { base: write.base, conflicts }, refused(report));
             Ok(draft.finish())
         }
@@ -234,8 +236,9 @@ fn decide_write(by: &By<'_>, ops: &[PatchOp], write: Write, reason: Option<&Stri
 
 fn planned(by: &By<'_>, plan: Plan, write: Write, reason: Option<String>) -> Decision {
     let Plan { changes, strategy, skipped, overwrote, open } = plan;
-    let Write { base, reverts, .. } = write;
+    let Write { branch, base, reverts, .. } = write;
     let mut draft = by.draft();
+    draft.on(branch);
     let patched = ContextPatched { base, ops: changes, strategy, skipped, overwrote, reverts, reason };
     let first = draft.push(Stream::Main, vec![], patched);
     for (wanted, conflict) in open {
@@ -388,35 +391,40 @@ fn revert_to(document: &Document, version: Seq, data: &ContextRevert) -> Result<
     Ok((ops, data.base.unwrap_or(document.version), reverts))
 }
 
-/// Reading the shared context.
+/// Reading the shared context of a branch; none is the main one, and a branch that is not there has nothing.
 impl Session {
+    fn document(&self, branch: Option<BranchId>) -> &Document {
+        self.documents.of(branch.and_then(|id| self.branches.header(id)))
+    }
+
     /// Returns the seq of its last write in `main`; 0 before the first.
-    pub fn context_version(&self) -> Seq {
-        self.document.version
+    pub fn context_version(&self, branch: Option<BranchId>) -> Seq {
+        self.document(branch).version
     }
 
     /// Returns what is at `path`, a JSON Pointer in which `@<id>` addresses an element; everything when it is empty.
     ///
     /// # Errors
     /// `path_not_found`.
-    pub fn context_value(&self, path: &str) -> Result<Value, Rejection> {
-        value_in(&self.document.root, path)
+    pub fn context_value(&self, branch: Option<BranchId>, path: &str) -> Result<Value, Rejection> {
+        value_in(&self.document(branch).root, path)
     }
 
     /// Returns what was at `path` at `version`.
     ///
     /// # Errors
     /// `path_not_found`; `base_too_old` when that version cannot be told from the writes that are kept.
-    pub fn context_value_at(&self, path: &str, version: Seq) -> Result<Value, Rejection> {
-        check_base("/version", &self.document, Some(version))?;
-        if version < self.document.history.floor() {
+    pub fn context_value_at(&self, branch: Option<BranchId>, path: &str, version: Seq) -> Result<Value, Rejection> {
+        let document = self.document(branch);
+        check_base("/version", document, Some(version))?;
+        if version < document.history.floor() {
             return Err(Code::BaseTooOld.into());
         }
-        value_in(&self.document.history.at(&self.document.root, version), path)
+        value_in(&document.history.at(&document.root, version), path)
     }
 
     /// Returns up to `limit` writes that are kept, the newest first, those before a version if one is given.
-    pub fn context_writes(&self, before: Option<Seq>, limit: usize) -> Vec<ContextWrite> {
+    pub fn context_writes(&self, branch: Option<BranchId>, before: Option<Seq>, limit: usize) -> Vec<ContextWrite> {
         let older = |w: &&history::Write| before.is_none_or(|before| w.seq < before);
         let write = |w: &history::Write| ContextWrite {
             version: w.seq,
@@ -427,12 +435,12 @@ impl Session {
             reverts: w.reverts.clone(),
             paths: w.changes.iter().map(|change| change.address.clone()).collect(),
         };
-        self.document.history.writes().rev().filter(older).take(limit).map(write).collect()
+        self.document(branch).history.writes().rev().filter(older).take(limit).map(write).collect()
     }
 
-    /// Returns the conflicts that wait for people, the oldest first.
+    /// Returns the conflicts of all branches that wait for people, the oldest first.
     pub fn context_conflicts(&self) -> &[OpenConflict] {
-        &self.document.open
+        &self.documents.open
     }
 }
 

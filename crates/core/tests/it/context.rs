@@ -1,13 +1,16 @@
-//! The shared context against an oracle that keeps every version and every write, and looks at all of them.
+//! The shared context of every branch against an oracle that keeps every version and every write, and looks at all of them.
 
 use proptest::prelude::*;
 use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session};
-use roundtable_protocol::command::{Command, ContextPatch, ContextRevert, Envelope};
+use roundtable_protocol::branching::{MergeHow, RestoreHow};
+use roundtable_protocol::command::{
+    BranchCreate, BranchMerge, CheckpointCreate, CheckpointRestore, Command, ContextPatch, ContextRevert, Envelope,
+};
 use roundtable_protocol::context::{ChangeHow, ChangeOp, ContextChange, OpName, PatchOp, Strategy as Conflicts};
 use roundtable_protocol::event::EventBody;
-use roundtable_protocol::grant::{Grant, Permission};
+use roundtable_protocol::grant::{Grant, Permission as P};
 use roundtable_protocol::ids::{
-    DEFAULT_PROJECT, Epoch, EventId, Seq, SessionId, Stream, StreamSet, Timestamp, UserId, uuid_v7,
+    BranchId, DEFAULT_PROJECT, Epoch, EventId, Seq, SessionId, Stream, StreamSet, Timestamp, UserId, uuid_v7,
 };
 use roundtable_protocol::model::{SessionKind, Settings, Visibility};
 use roundtable_protocol::problem::Code;
@@ -31,7 +34,8 @@ struct Touch {
     by_number: Vec<usize>,
 }
 
-/// Everything that ever was.
+/// Everything that ever was on a branch.
+#[derive(Clone)]
 struct Oracle {
     versions: Vec<(u64, Value)>,
     writes: Vec<(u64, EventId, Vec<Touch>)>,
@@ -400,7 +404,9 @@ fn newest_is_move(oracle: &Oracle, touches: &[Touch], base: u64, moved: &[Vec<St
 
 struct Room {
     session: Session,
+    /// The main branch's.
     oracle: Oracle,
+    others: Vec<(BranchId, Oracle)>,
     keys: u64,
 }
 
@@ -433,7 +439,8 @@ impl Room {
         let mut session = Session::empty(founding.session);
         let decision = Session::create(&cx, uuid_v7(now(), [9; 10]), &founding).expect("a session");
         decision.events.iter().for_each(|event| session.apply(event));
-        let mut room = Self { session, oracle: Oracle { versions: vec![(0, json!({}))], writes: vec![] }, keys: 0 };
+        let oracle = Oracle { versions: vec![(0, json!({}))], writes: vec![] };
+        let mut room = Self { session, oracle, others: vec![], keys: 0 };
         let seed = json!({"a": {"x": 1, "y": "two"}, "n": 1, "list": ["p", "q", "r"],
             "steps": [{"id": "one", "s": 0}, {"id": "two", "s": 0}, {"s": 9}]});
         let seed = ContextPatch { merge: Some(seed), ..ContextPatch::default() };
@@ -445,7 +452,7 @@ impl Room {
         self.keys += 1;
         let mut random = [0; 10];
         random[2..].copy_from_slice(&self.keys.to_be_bytes());
-        let mask = [Permission::SessionView, Permission::ContextWrite].into_iter().collect();
+        let mask = [P::SessionView, P::ContextWrite, P::BranchWrite, P::BranchManage].into_iter().collect();
         let streams = StreamSet::EMPTY.with(Stream::Main);
         let grant = Grant { mask, streams, ..Grant::nothing(self.session.roles_rev(), 0) };
         let cx = Context { now: now(), caller: Caller::User(owner()), grant: &grant, present: &[], uploads: &[] };
@@ -459,19 +466,81 @@ impl Room {
         let decision = self.decide(command)?;
         for event in &decision.events {
             self.session.apply(event);
-            if let EventBody::ContextPatched(data) = &event.body
-                && !data.ops.is_empty()
-            {
-                self.oracle.record(event.seq.0, event.header.id, &data.ops);
+            match &event.body {
+                EventBody::ContextPatched(data) if !data.ops.is_empty() => {
+                    self.of_mut(event.header.branch).record(event.seq.0, event.header.id, &data.ops);
+                }
+                EventBody::BranchCreated(data) => {
+                    let from = (data.from_branch != self.session.branches()[0].id).then_some(data.from_branch);
+                    let mut fork = self.of(from).clone();
+                    fork.versions.retain(|(seq, _)| *seq <= data.fork_seq.0);
+                    fork.writes.retain(|(seq, ..)| *seq <= data.fork_seq.0);
+                    self.others.push((data.branch, fork));
+                }
+                _ => {}
             }
         }
-        assert_eq!(&self.session.context_value("").expect("the root"), self.oracle.now());
+        for (branch, oracle) in
+            std::iter::once((None, &self.oracle)).chain(self.others.iter().map(|(b, o)| (Some(*b), o)))
+        {
+            assert_eq!(&self.session.context_value(branch, "").expect("the root"), oracle.now(), "{branch:?}");
+            assert_eq!(self.session.context_version(branch).0, oracle.versions.last().expect("the first").0);
+        }
         Ok(decision)
     }
 
-    fn base(&self, back: usize) -> u64 {
-        let versions = &self.oracle.versions;
-        versions[versions.len().saturating_sub(back + 1).max(1)].0
+    fn of(&self, branch: Option<BranchId>) -> &Oracle {
+        let other = branch.and_then(|id| self.others.iter().find(|(b, _)| *b == id));
+        other.map_or(&self.oracle, |(_, oracle)| oracle)
+    }
+
+    fn of_mut(&mut self, branch: Option<BranchId>) -> &mut Oracle {
+        let other = branch.and_then(|id| self.others.iter_mut().find(|(b, _)| *b == id));
+        other.map_or(&mut self.oracle, |(_, oracle)| oracle)
+    }
+
+    /// Returns a branch by any number; none is the main one.
+    fn branch(&self, n: u8) -> Option<BranchId> {
+        usize::from(n).checked_rem(self.others.len() + 1)?.checked_sub(1).map(|i| self.others[i].0)
+    }
+
+    fn base(&self, branch: Option<BranchId>, back: usize) -> u64 {
+        let versions = &self.of(branch).versions;
+        versions[versions.len().saturating_sub(back + 1).max(1).min(versions.len() - 1)].0
+    }
+
+    /// Begins a branch, adopts one, or makes or goes back to a checkpoint.
+    fn meet(&mut self, kind: u8, a: u8, b: u8, at: u64) -> Result<Decision, Rejection> {
+        let main = self.session.branches()[0].id;
+        let (into, from) = (self.branch(a).unwrap_or(main), self.branch(b).unwrap_or(main));
+        let seq = Some(Seq(at.min(self.session.heads()[0].0)));
+        let point = self.session.checkpoints().nth(usize::from(a) % 3).map(|c| c.checkpoint.id);
+        let command = match (kind % 4, point) {
+            // A few branches are enough: every one is compared after every write.
+            (0, _) if self.others.len() < 3 => {
+                Command::BranchCreate(BranchCreate { from_branch: Some(from), seq, ..BranchCreate::default() })
+            }
+            (1, _) => Command::BranchMerge(BranchMerge {
+                into,
+                from,
+                how: MergeHow::Adopt,
+                if_head: None,
+                messages: vec![],
+                text: None,
+                question: None,
+                said: vec![],
+            }),
+            (2, Some(checkpoint)) => {
+                let how = if b.is_multiple_of(2) || self.others.len() >= 3 {
+                    RestoreHow::InPlace
+                } else {
+                    RestoreHow::Branch
+                };
+                Command::CheckpointRestore(CheckpointRestore { checkpoint, how, branch: None, name: None })
+            }
+            _ => Command::CheckpointCreate(CheckpointCreate { name: "here".to_owned() }),
+        };
+        self.give(command)
     }
 }
 
@@ -484,6 +553,9 @@ struct Try {
     back: usize,
     ops: Vec<PatchOp>,
     revert: u8,
+    branch: u8,
+    /// What happens to branches before it, with which ones, and at which seq.
+    meet: Option<(u8, u8, u8, u64)>,
 }
 
 fn one() -> impl Strategy<Value = PatchOp> {
@@ -534,8 +606,10 @@ fn one() -> impl Strategy<Value = PatchOp> {
 }
 
 fn tries() -> impl Strategy<Value = Vec<Try>> {
-    let one = (prop_oneof![3 => 0..2usize, 2 => 0..8usize], prop::collection::vec(one(), 1..4), any::<u8>());
-    let one = one.prop_map(|(back, ops, revert)| Try { back, ops, revert });
+    let back = prop_oneof![3 => 0..2usize, 2 => 0..8usize];
+    let meet = prop::option::weighted(0.15, (any::<u8>(), any::<u8>(), any::<u8>(), 0..40u64));
+    let one = (back, prop::collection::vec(one(), 1..4), any::<u8>(), any::<u8>(), meet);
+    let one = one.prop_map(|(back, ops, revert, branch, meet)| Try { back, ops, revert, branch, meet });
     prop::collection::vec(one, 1..24)
 }
 
@@ -552,46 +626,58 @@ proptest! {
     fn the_context_law_is_that_of_an_oracle_with_the_whole_history(tries in tries()) {
         let mut room = Room::new();
         for one in &tries {
-            let base = room.base(one.back);
-            let wanted = expected(&room.oracle, base, &one.ops);
-            let patch = ContextPatch { base: Some(Seq(base)), ops: one.ops.clone(), ..ContextPatch::default() };
-            let before = room.oracle.now().clone();
+            if let Some((kind, a, b, at)) = one.meet {
+                let then = room.session.heads()[0];
+                match room.meet(kind, a, b, at) {
+                    Ok(_) => {}
+                    Err(no) => {
+                        let known = matches!(no.code, Code::NothingToMerge | Code::AlreadyRecorded | Code::BaseTooOld);
+                        prop_assert!(known, "{}", no);
+                        prop_assert_eq!(then, room.session.heads()[0]);
+                    }
+                }
+            }
+            let branch = room.branch(one.branch);
+            let base = room.base(branch, one.back);
+            let wanted = expected(room.of(branch), base, &one.ops);
+            let patch = ContextPatch { branch, base: Some(Seq(base)), ops: one.ops.clone(), ..ContextPatch::default() };
+            let before = room.of(branch).now().clone();
             match room.give(Command::ContextPatch(patch)) {
                 Ok(decision) => match decision.refused {
                     Some(problem) => {
                         prop_assert_eq!(&wanted, &Expected::Conflict, "{:?} on {}", one, &before);
-                        prop_assert_eq!(&before, room.oracle.now(), "nothing of it applies");
+                        prop_assert_eq!(&before, room.of(branch).now(), "nothing of it applies");
                         prop_assert!(decision.events.iter().all(|e| e.stream == Stream::Staff));
                         let report = problem.context.expect("what conflicts");
                         prop_assert!(!report.conflicts.is_empty());
                         prop_assert!(report.conflicts.iter().all(|c| c.current_version.0 > base));
-                        let again = ContextPatch { base: Some(report.version), ops: report.suggestion, ..Default::default() };
+                        let again = ContextPatch { branch, base: Some(report.version), ops: report.suggestion, ..Default::default() };
                         if !again.ops.is_empty() && let Ok(decision) = room.decide(Command::ContextPatch(again)) {
                             prop_assert!(decision.refused.is_none(), "the suggestion rests on the current version");
                         }
                     }
-                    None => prop_assert_eq!(wanted, Expected::Document(room.oracle.now().clone()), "{:?} on {}", one, &before),
+                    None => prop_assert_eq!(wanted, Expected::Document(room.of(branch).now().clone()), "{:?} on {}", one, &before),
                 },
                 Err(no) => {
                     prop_assert_eq!(wanted, Expected::Refused, "{} for {:?} on {}", no, one, &before);
                     prop_assert!(matches!(no.code, Code::PathNotFound | Code::TypeClash), "{}", no);
                 }
             }
-            let version = room.base(usize::from(one.revert) % 12);
-            prop_assert_eq!(&room.session.context_value_at("", Seq(version)).expect("kept"), room.oracle.at(version), "an old version");
+            let version = room.base(branch, usize::from(one.revert) % 12);
+            prop_assert_eq!(&room.session.context_value_at(branch, "", Seq(version)).expect("kept"), room.of(branch).at(version), "an old version");
             if one.revert.is_multiple_of(5) {
-                let back = ContextRevert { to_version: Some(Seq(version)), ..ContextRevert::default() };
+                let back = ContextRevert { branch, to_version: Some(Seq(version)), ..ContextRevert::default() };
                 if room.give(Command::ContextRevert(back)).is_ok() {
-                    prop_assert_eq!(room.oracle.now(), &room.oracle.at(version).clone(), "back at a version");
+                    prop_assert_eq!(room.of(branch).now(), &room.of(branch).at(version).clone(), "back at a version");
                 }
-            } else if one.revert.is_multiple_of(3) {
-                let writes = &room.oracle.writes;
+            } else if one.revert.is_multiple_of(3) && !room.of(branch).writes.is_empty() {
+                let writes = &room.of(branch).writes;
                 let (seq, event, _) = writes[writes.len() - 1 - usize::from(one.revert / 3) % writes.len().min(4)].clone();
                 let last = seq == writes.last().expect("a write").0;
-                let back = ContextRevert { event: Some(event), ..ContextRevert::default() };
+                let back = ContextRevert { branch, event: Some(event), ..ContextRevert::default() };
                 let taken = room.give(Command::ContextRevert(back));
                 if last && taken.is_ok_and(|d| d.refused.is_none()) {
-                    prop_assert_eq!(room.oracle.now(), room.oracle.at(seq - 1), "the last write is taken back whole");
+                    prop_assert_eq!(room.of(branch).now(), room.of(branch).at(seq - 1), "the last write is taken back whole");
                 }
             }
             let stored = room.session.to_snapshot();
@@ -613,7 +699,7 @@ proptest! {
         };
         let start: std::collections::BTreeMap<String, i64> = [("a".to_owned(), 0), ("b".to_owned(), 0)].into();
         give(&mut room, None, &start, None);
-        let base = Some(room.session.context_version());
+        let base = Some(room.session.context_version(None));
         give(&mut room, base, &theirs, None);
         let decision = give(&mut room, base, &mine, Some(Conflicts::Merge));
         let both = start.keys().chain(mine.keys()).chain(theirs.keys());

@@ -63,8 +63,12 @@ fn every_recording_folds_to_the_same_state() {
         assert_eq!(session.queue().iter().map(|t| t.turn).collect::<Vec<_>>(), expected.queue, "{name}");
         assert_eq!(session.running_turn().map(|t| t.turn), expected.running, "{name}");
         if let Some((version, value, conflicts)) = expected.context {
-            assert_eq!((session.context_version(), session.context_conflicts().len()), (version, conflicts), "{name}");
-            assert_eq!(session.context_value("").expect("a document"), value, "{name}");
+            assert_eq!(
+                (session.context_version(None), session.context_conflicts().len()),
+                (version, conflicts),
+                "{name}"
+            );
+            assert_eq!(session.context_value(None, "").expect("a document"), value, "{name}");
         }
     }
 }

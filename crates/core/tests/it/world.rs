@@ -443,7 +443,12 @@ impl World {
         assert!(named == v.branching.checkpoints.len());
         assert!(v.branching.checkpoints.iter().all(|k| s.checkpoint(k.checkpoint.id) == Some(k)));
         let open: Vec<EventId> = s.context_conflicts().iter().map(|open| open.id).collect();
-        assert_eq!((v.context.version, &v.context.conflicts), (s.context_version(), &open));
+        assert_eq!((v.context.version, &v.context.conflicts), (s.context_version(None), &open));
+        for branch in s.branches() {
+            // What a fork begins with was written on another one.
+            let written = v.context.branches.get(&branch.id).copied();
+            assert!(written.is_none_or(|seq| seq == s.context_version(Some(branch.id))));
+        }
         let memories: Vec<_> = v.memories.iter().map(|m| (m.id, m.pinned)).collect();
         assert_eq!(s.memories().collect::<Vec<_>>(), memories);
         let types = v.action_types.iter().map(|t| (t.name.clone(), t.schema.clone())).collect();
@@ -596,10 +601,11 @@ impl World {
             37 => Command::SessionArchive(SessionArchived { heads: vec![] }),
             38 => Command::ContextPatch(self.patch(t)),
             39 => {
-                let write = self.session.context_writes(None, usize::from(t.a) + 1).pop();
+                let branch = self.context_branch(t);
+                let write = self.session.context_writes(branch, None, usize::from(t.a) + 1).pop();
                 let event = write.as_ref().map(|w| w.event).filter(|_| t.b.is_multiple_of(2));
                 let to_version = if event.is_none() { write.map(|w| w.version) } else { None };
-                Command::ContextRevert(c::ContextRevert { event, to_version, ..Default::default() })
+                Command::ContextRevert(c::ContextRevert { branch, event, to_version, ..Default::default() })
             }
             40 => Command::ContextResolve(c::ContextResolve {
                 conflict: self.session.context_conflicts().first().map_or(EventId::NIL, |open| open.id),
@@ -672,6 +678,10 @@ impl World {
     }
 
     /// A small write, often on an old version.
+    fn context_branch(&self, t: &Try) -> Option<BranchId> {
+        t.b.is_multiple_of(3).then(|| self.branch(t))
+    }
+
     fn patch(&self, t: &Try) -> c::ContextPatch {
         let strategies = [None, None, Some(Conflicts::Manual), Some(Conflicts::Merge), Some(Conflicts::RolePriority)];
         let paths = ["/a", "/a/b", "/list", "/list/0", "/list/-", ""];
@@ -682,8 +692,10 @@ impl World {
             _ => t.text.clone().into(),
         };
         let path = paths[usize::from(t.a / 4) % paths.len()];
-        let writes = self.session.context_writes(None, usize::from(t.b % 8) + 1);
+        let branch = self.context_branch(t);
+        let writes = self.session.context_writes(branch, None, usize::from(t.b % 8) + 1);
         c::ContextPatch {
+            branch,
             base: Some(writes.last().map_or(Seq::ZERO, |w| w.version)),
             ops: vec![PatchOp::new(op, path, Some(value))],
             strategy: strategies[usize::from(t.a) % 5],

@@ -6,6 +6,7 @@ use roundtable_protocol::branching::{Branch, CheckpointInfo};
 use roundtable_protocol::command::{
     BranchCreate, BranchMerge, CheckpointCreate, CheckpointDelete, CheckpointRename, CheckpointRestore, Envelope,
 };
+use roundtable_protocol::context::ContextComparison;
 use roundtable_protocol::view::MessageView;
 use roundtable_protocol::{BranchId, CheckpointId, Code, Command, MessageId, Problem, SessionId, Stream, UserId};
 use uuid::Uuid;
@@ -46,6 +47,8 @@ pub struct Comparison {
     pub count_a: usize,
     /// How many messages only the second one has.
     pub count_b: usize,
+    /// How their contexts differ.
+    pub context: ContextComparison,
 }
 
 /// How many messages of each side a comparison holds.
@@ -217,22 +220,23 @@ impl SessionManager {
         b: BranchId,
     ) -> Result<Comparison, Problem> {
         let look = move |look: &mut crate::room::Look<'_>, _| {
-            let compared = look.session.compare(a, b)?;
+            let (compared, context) = (look.session.compare(a, b)?, look.session.compare_context(a, b)?);
             let numbers = |ids: &[MessageId]| -> Vec<u64> {
                 let newest = &ids[ids.len().saturating_sub(COMPARED)..];
                 newest.iter().filter_map(|id| look.session.message(*id)).map(|m| m.n).collect()
             };
             let (of_a, of_b) = (numbers(&compared.only_a), numbers(&compared.only_b));
-            Some((compared, of_a, of_b, look.session.pages(Stream::Main).to_vec(), Arc::clone(look.views)))
+            Some((compared, context, of_a, of_b, look.session.pages(Stream::Main).to_vec(), Arc::clone(look.views)))
         };
         let found = self.viewed(session, user, look).await?;
-        let (compared, of_a, of_b, spans, views) = found.ok_or_else(|| Problem::new(Code::NoSuchBranch))?;
+        let (compared, context, of_a, of_b, spans, views) = found.ok_or_else(|| Problem::new(Code::NoSuchBranch))?;
         Ok(Comparison {
             ancestor: compared.ancestor,
             only_a: views.messages(Stream::Main, &of_a, &spans).await.map_err(unavailable)?,
             only_b: views.messages(Stream::Main, &of_b, &spans).await.map_err(unavailable)?,
             count_a: compared.only_a.len(),
             count_b: compared.only_b.len(),
+            context,
         })
     }
 }

@@ -113,9 +113,17 @@ async fn before_or_after(what: impl AsyncFn(&House, SessionId, UserId, BranchId,
         let house = House::over(store.clone());
         let (session, ana) = house.session().await;
         let (main, branch) = forked(&house, session, ana).await;
+        let set = |branch, value| {
+            let merge = Some(serde_json::json!({ "at": value }));
+            roundtable_protocol::command::ContextPatch { branch, merge, ..Default::default() }
+        };
+        house.manager.update_context(session, ana, set(None, 1)).await.expect("written");
+        house.manager.update_context(session, ana, set(Some(branch), 2)).await.expect("written");
         let look = async |house: &House| {
+            let context = house.manager.context(session, ana, "/at", None).await.expect("read");
             let list = house.manager.branches(session, ana).await.expect("read");
-            (list, texts(house, session, ana, main).await, house.manager.checkpoints(session, ana).await.expect("read"))
+            let made = house.manager.checkpoints(session, ana).await.expect("read");
+            (list, texts(house, session, ana, main).await, made, context)
         };
         let before = look(&house).await;
         store.next(&[fate]);

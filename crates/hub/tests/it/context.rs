@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use roundtable_protocol::command::{ContextPatch, ContextResolve, ContextRevert};
+use roundtable_hub::clock;
+use roundtable_protocol::command::{ContextPatch, ContextResolve, ContextRevert, ParticipantJoin};
 use roundtable_protocol::context::{OpName, PatchOp, Strategy, Take};
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::{Code, Command, Role, Seq, Stream};
+use roundtable_protocol::model::{ParticipantKind, SettingsPatch};
+use roundtable_protocol::{Code, Command, Role, Seq, Stream, UserId};
 use roundtable_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 
 use crate::support::{House, change_role, envelope};
+
+/// How many tags there are in all: a document has an end.
+const MAX_TAGS: usize = 500;
 
 fn set(base: Option<Seq>, path: &str, value: Value) -> ContextPatch {
     ContextPatch { base, ops: vec![PatchOp::new(OpName::Add, path, Some(value))], ..ContextPatch::default() }
@@ -40,7 +45,7 @@ async fn a_refused_writer_can_send_the_suggestion_and_staff_know_of_the_refusal(
     let kinds = |events: Vec<roundtable_protocol::Event>| events.iter().map(|e| e.body.kind()).collect::<Vec<_>>();
     assert_eq!(kinds(staff.events(Stream::Staff)), ["context.refused"]);
     assert!(others.events(Stream::Staff).is_empty());
-    let written = house.manager.context_history(session, ben, None, 10).await.expect("listed");
+    let written = house.manager.context_history(session, ben, None, None, 10).await.expect("listed");
     assert_eq!(written.len(), 3);
 }
 
@@ -85,6 +90,11 @@ async fn open_conflicts_and_reverts_survive_a_restart() {
     assert!(house.manager.context_conflicts(session, ana).await.expect("listed").is_empty());
 }
 
+/// How often two servers race: `RACES` times (`make soak`), or as often as takes a moment.
+fn races(usual: usize) -> usize {
+    std::env::var("RACES").ok().map_or(usual, |n| n.parse().expect("RACES is a number"))
+}
+
 /// Two servers, one session: whoever loses the race for the commit decides again on what the other has written.
 #[tokio::test]
 async fn over_two_managers_the_loser_decides_again_and_nothing_is_lost() {
@@ -96,11 +106,12 @@ async fn over_two_managers_the_loser_decides_again_and_nothing_is_lost() {
     let seed = ContextPatch { merge: Some(start), ..ContextPatch::default() };
     let mut base = houses[0].manager.update_context(session, ana, seed).await.expect("new").version;
     let mut conflicts = 0;
-    for round in 0..200 {
+    let rounds = races(200);
+    for round in 0..rounds {
         let write = |who: usize| {
             let ops = vec![
                 PatchOp::new(OpName::Inc, "/n", Some(json!(1))),
-                PatchOp::new(OpName::Union, "/tags", Some(json!(format!("{round}-{who}")))),
+                PatchOp::new(OpName::Union, "/tags", Some(json!(round % MAX_TAGS))),
                 PatchOp::new(OpName::Add, "/slots/taken", Some(json!(format!("{round}-{who}")))),
             ];
             let patch = ContextPatch { base: Some(base), ops, ..ContextPatch::default() };
@@ -116,9 +127,12 @@ async fn over_two_managers_the_loser_decides_again_and_nothing_is_lost() {
             house.post(session, who, Stream::Main, "go on").await.expect("posted");
         }
     }
-    assert_eq!(conflicts, 200);
+    assert_eq!(conflicts, rounds);
     let read = houses[0].manager.context(session, ana, "", None).await.expect("read").value;
-    assert_eq!((read["n"].as_i64(), read["tags"].as_array().map(Vec::len)), (Some(200), Some(200)));
+    assert_eq!(
+        (read["n"].as_i64(), read["tags"].as_array().map(Vec::len)),
+        (i64::try_from(rounds).ok(), Some(rounds.min(MAX_TAGS)))
+    );
 }
 
 /// A demotion races a write of the one who is demoted, each at another manager.
@@ -129,7 +143,7 @@ async fn a_demotion_that_races_a_write_lets_none_through_after_its_commit() {
     let (session, ana) = here.session().await;
     let (ben, participant) = here.person(session, "Ben", Role::Collaborator).await;
     let (mut through, mut refused) = (0, 0);
-    for round in 0..300 {
+    for round in 0..races(300) {
         here.give(session, ana, change_role(&participant, Role::Collaborator)).await.ok();
         there.post(session, ana, Stream::Main, "both know it").await.expect("posted");
         let demote = here.give(session, ana, change_role(&participant, Role::Viewer));
@@ -163,6 +177,31 @@ async fn a_demotion_that_races_a_write_lets_none_through_after_its_commit() {
         assert_eq!(after.map_err(|p| p.code), Err(Code::Forbidden), "round {round}");
     }
     assert!(through > 0 && refused > 0, "{through} came first, {refused} came too late");
-    let history = there.manager.context_history(session, ana, None, 1_000).await.expect("listed");
+    let history = there.manager.context_history(session, ana, None, None, usize::MAX).await.expect("listed");
     assert_eq!(history.len(), through, "nothing else was written");
+}
+
+/// Two servers let people in at once: the cap holds, and it is reached.
+#[tokio::test]
+async fn over_two_managers_a_cap_of_participants_holds_however_many_come_at_once() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let houses = [House::over(Arc::clone(&store)), House::over(store)];
+    for _ in 0..races(100) / 10 {
+        let (session, ana) = houses[0].session().await;
+        let cap = SettingsPatch { max_participants: Some(Some(5)), ..SettingsPatch::default() };
+        houses[0].give(session, ana, Command::SessionChangeSettings(cap)).await.expect("changed");
+        let join = |n: usize| {
+            let (user, display_name) = (UserId(clock::new_key()), format!("Guest {n}"));
+            let (kind, role, guest) = (ParticipantKind::User, Role::Collaborator, true);
+            let join = ParticipantJoin { user, kind, role, display_name, guest, via: None, colour: None };
+            houses[n % 2].manager.join(session, clock::new_key(), join)
+        };
+        let all = futures_util::future::join_all((0..12).map(join)).await;
+        let refused = all.iter().filter_map(|r| r.as_ref().err()).map(|p| p.code).collect::<Vec<_>>();
+        assert_eq!(refused, [Code::SessionFull; 8]);
+        for house in &houses {
+            house.post(session, ana, Stream::Main, "both know it").await.expect("posted");
+            assert_eq!(house.manager.standing(session, ana).await.expect("seen").info.participant_count, 5);
+        }
+    }
 }

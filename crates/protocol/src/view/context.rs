@@ -3,17 +3,22 @@
 //! Owns: the version and the open conflicts. Must not know: the document; who shows it reads it with `GET` and follows
 //! it by the events' changes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::{ContextPatched, ContextResolved, Event};
-use crate::ids::{EventId, Seq};
+use crate::ids::{BranchId, EventId, Seq};
 
 /// Where the shared context stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContextView {
-    /// The seq of the last write in `main`; 0 before the first.
+    /// The seq of the last write on the main branch; 0 before the first.
     pub version: Seq,
+    /// The seq of the last write on each other branch that has been written on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub branches: BTreeMap<BranchId, Seq>,
     /// The conflicts that wait for people, the oldest first.
     pub conflicts: Vec<EventId>,
 }
@@ -25,8 +30,12 @@ impl ContextView {
     }
 
     pub(super) fn patched(&mut self, event: &Event, data: &ContextPatched) {
-        if !data.ops.is_empty() {
-            self.version = event.seq;
+        match event.header.branch {
+            _ if data.ops.is_empty() => {}
+            None => self.version = event.seq,
+            Some(branch) => {
+                self.branches.insert(branch, event.seq);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use axum::response::Response;
 use roundtable_hub::{Comparison, PathMessage};
 use roundtable_protocol::branching::{Branch, MergeHow};
 use roundtable_protocol::command::{BranchArchive, BranchCreate, BranchFocus, BranchMerge, BranchMove, BranchRename};
+use roundtable_protocol::context::ContextComparison;
 use roundtable_protocol::view::MessageView;
 use roundtable_protocol::{BranchId, Code, Command, MessageId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,8 @@ pub struct ComparisonBody {
     count_a: usize,
     /// How many messages only the second one has.
     count_b: usize,
+    /// How their contexts differ.
+    context: ContextComparison,
 }
 
 /// Begins a branch, at the newest message, at a message or at a seq.
@@ -202,8 +205,8 @@ pub async fn compare(
     Query(query): Query<CompareQuery>,
 ) -> Result<axum::Json<ComparisonBody>, ApiError> {
     let compared = app.manager.compare(session, known.user.id, query.a, query.b).await?;
-    let Comparison { ancestor, only_a, only_b, count_a, count_b } = compared;
-    Ok(axum::Json(ComparisonBody { ancestor, only_a, only_b, count_a, count_b }))
+    let Comparison { ancestor, only_a, only_b, count_a, count_b, context } = compared;
+    Ok(axum::Json(ComparisonBody { ancestor, only_a, only_b, count_a, count_b, context }))
 }
 
 /// Brings what was said on another branch to this one.

@@ -9,7 +9,7 @@ use roundtable_protocol::command::{ContextPatch, ContextResolve, ContextRevert};
 use roundtable_protocol::context::{
     ContextChange, ContextWrite, OpenConflict, Overwrote, PatchOp, SkippedOp, Strategy, Take,
 };
-use roundtable_protocol::{Code, Command, EventId, Problem, Seq, SessionId};
+use roundtable_protocol::{BranchId, Code, Command, EventId, Problem, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -35,6 +35,8 @@ pub struct ContextQuery {
     /// As it was at this version; as it is now when absent.
     #[param(value_type = Option<u64>)]
     version: Option<Seq>,
+    /// The branch; the main one when absent.
+    branch: Option<BranchId>,
 }
 
 /// Part of the context.
@@ -57,7 +59,8 @@ pub async fn get(
     Path(session): Path<SessionId>,
     Query(query): Query<ContextQuery>,
 ) -> Result<Response, ApiError> {
-    let read = app.manager.context(session, known.user.id, &query.path, query.version).await?;
+    let ContextQuery { path, version, branch } = query;
+    let read = app.manager.context_on(session, known.user.id, branch, &path, version).await?;
     let mut answer = axum::Json(ContextBody { version: read.version, value: read.value }).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", read.version)) {
         answer.headers_mut().insert(ETAG, tag);
@@ -70,6 +73,8 @@ pub async fn get(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct WriteQuery {
+    /// The branch; the main one when absent.
+    branch: Option<BranchId>,
     /// The version that the author has read: later writes to the same places conflict. Absent: written without looking.
     #[param(value_type = Option<u64>)]
     base: Option<Seq>,
@@ -120,10 +125,10 @@ pub async fn patch(
     headers: HeaderMap,
     AnyJson(body): AnyJson,
 ) -> Result<axum::Json<ContextWrittenBody>, ApiError> {
-    let WriteQuery { base, strategy, atomic, reason } = query;
+    let WriteQuery { branch, base, strategy, atomic, reason } = query;
     let if_version = if_match(&headers)?;
     let (atomic, ops) = (atomic.unwrap_or(true), Vec::new());
-    let mut data = ContextPatch { base, if_version, ops, merge: None, strategy, atomic, reason };
+    let mut data = ContextPatch { branch, base, if_version, ops, merge: None, strategy, atomic, reason };
     match essence(&headers) {
         JSON_PATCH => data.ops = crate::json::convert(body, "")?,
         MERGE_PATCH => data.merge = Some(body),
@@ -159,6 +164,8 @@ pub struct HistoryQuery {
     before: Option<Seq>,
     /// How many; 1 to 200, 50 when absent.
     limit: Option<usize>,
+    /// The branch; the main one when absent.
+    branch: Option<BranchId>,
 }
 
 /// Writes of the context, the newest first.
@@ -168,7 +175,7 @@ pub struct ContextHistoryBody {
     items: Vec<ContextWrite>,
 }
 
-/// Reads who wrote what; the last 10,000 writes are kept for this, the log keeps all.
+/// Reads who wrote what; the last 10,000 writes are kept for this (1,000 of a branch), the log keeps all.
 #[utoipa::path(get, path = "/api/v1/sessions/{session_id}/context/history", tag = "context",
     params(("session_id" = SessionId, Path), HistoryQuery),
     responses((status = 200, description = "Writes", body = ContextHistoryBody)))]
@@ -179,7 +186,7 @@ pub async fn history(
     Query(query): Query<HistoryQuery>,
 ) -> Result<axum::Json<ContextHistoryBody>, ApiError> {
     let limit = query.limit.unwrap_or(50).clamp(1, 200);
-    let items = app.manager.context_history(session, known.user.id, query.before, limit).await?;
+    let items = app.manager.context_history(session, known.user.id, query.branch, query.before, limit).await?;
     Ok(axum::Json(ContextHistoryBody { items }))
 }
 

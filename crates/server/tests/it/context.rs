@@ -81,3 +81,30 @@ async fn a_socket_writes_the_context_and_readers_see_the_changes() {
     let patched = socket.event("context.patched").await;
     assert_eq!(patched["data"]["ops"], json!([{"op": "add", "path": "/a", "value": 1}]));
 }
+
+#[tokio::test]
+async fn each_branch_has_a_context_of_its_own_and_comparing_tells_where_they_differ() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let path = format!("/sessions/{session}");
+    let write = async |query: &str, value: Value| patch(&ana, &format!("{path}/context{query}"), MERGE, &value).await;
+    write("", json!({"plan": {"a": 1}})).await.ok();
+    let branch = ana.post(&format!("{path}/branches"), json!({"name": "idea"})).await.created()["id"].clone();
+    let (branch, main) = (branch.as_str().expect("an id"), ana.get(&path).await.ok()["conversation_id"].clone());
+    let on = format!("?branch={branch}");
+    write(&on, json!({"plan": {"a": 2}})).await.ok();
+    let events = ana.events(&session, "main").await;
+    assert_eq!(events.last().expect("events")["branch"], branch, "an event says whose context it changes");
+    let read = async |query: &str| ana.get(&format!("{path}/context{query}")).await.ok();
+    assert_eq!(
+        (read("").await["value"].clone(), read(&on).await["value"].clone()),
+        (json!({"plan": {"a": 1}}), json!({"plan": {"a": 2}}))
+    );
+    let history = ana.get(&format!("{path}/context/history{on}")).await.ok();
+    assert_eq!(history["items"].as_array().map(Vec::len), Some(2), "with what was written before the fork");
+    let query = format!("a={}&b={branch}", main.as_str().expect("an id"));
+    let compared = ana.get(&format!("{path}/branches/compare?{query}")).await.ok();
+    assert_eq!(compared["context"]["differences"], json!([{"path": "/plan/a", "op": "replace", "a": 1, "b": 2}]));
+    ana.get(&format!("{path}/context?branch={session}")).await.problem("no_such_branch");
+    write(&format!("?branch={session}"), json!({"a": 1})).await.problem("no_such_branch");
+}

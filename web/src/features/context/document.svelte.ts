@@ -43,7 +43,8 @@ export class ContextDocument {
 
   constructor(live: Live) {
     this.live = live;
-    live.session.follow((event) => event.kind === 'context.patched' && this.#came(event));
+    // It is the main branch's; others have documents of their own.
+    live.session.follow((event) => event.kind === 'context.patched' && !event.branch && this.#came(event));
   }
 
   get id() {

@@ -2,6 +2,7 @@ use roundtable_protocol::branching::RestoreHow;
 use roundtable_protocol::command::{self as c, Command};
 use roundtable_protocol::event::EventBody as E;
 use roundtable_protocol::ids::CheckpointId;
+use serde_json::json;
 
 use super::super::tests::Room;
 use super::*;
@@ -264,4 +265,150 @@ fn a_checkpoint_comes_back_as_a_branch_or_in_place_and_no_right_with_it() {
     let no = room.give("ana", Stream::Main, Command::CheckpointRestore(unknown)).expect_err("unknown");
     assert_eq!(no.code, Code::NoSuchCheckpoint);
     assert_eq!(room.session.parent(two), Some(one));
+}
+
+fn write(room: &mut Room, who: &str, branch: Option<BranchId>, value: serde_json::Value) -> Result<Seq, Rejection> {
+    let data = c::ContextPatch { branch, merge: Some(value), ..c::ContextPatch::default() };
+    room.give(who, Stream::Main, Command::ContextPatch(data)).map(|events| events[0].seq)
+}
+
+fn context(room: &Room, branch: BranchId) -> serde_json::Value {
+    room.session.context_value(Some(branch), "").expect("a document")
+}
+
+fn create(room: &mut Room, create: BranchCreate) -> BranchId {
+    BranchId(room.give("ben", Stream::Main, Command::BranchCreate(create)).expect("begun")[0].header.id.0)
+}
+
+#[test]
+fn a_branch_begins_with_the_context_of_its_fork_and_neither_sees_the_others_writes() {
+    let mut room = room();
+    write(&mut room, "ana", None, json!({"a": 1})).expect("written");
+    let one = said(&say(&mut room, "ana", post("one")).expect("said"));
+    let version = write(&mut room, "ana", None, json!({"b": 2})).expect("written");
+    say(&mut room, "ana", post("two")).expect("said");
+    write(&mut room, "ana", None, json!({"c": 3})).expect("written");
+    let branch = create(&mut room, BranchCreate { message: Some(one), ..BranchCreate::default() });
+    assert_eq!(context(&room, branch), json!({"a": 1, "b": 2}), "what was there before the next message");
+    assert_eq!(room.session.context_version(Some(branch)), version);
+    let by_seq = create(&mut room, BranchCreate { seq: Some(Seq(version.0 - 1)), ..BranchCreate::default() });
+    assert_eq!(context(&room, by_seq), json!({"a": 1}), "a seq means just that seq");
+
+    write(&mut room, "ben", Some(branch), json!({"b": 9})).expect("written");
+    write(&mut room, "ana", None, json!({"a": 7})).expect("written");
+    let main = main(&room);
+    assert_eq!(context(&room, branch), json!({"a": 1, "b": 9}));
+    assert_eq!(context(&room, main), json!({"a": 7, "b": 2, "c": 3}));
+    let compared = room.session.compare_context(main, branch).expect("both are there");
+    let differ: Vec<(&str, Option<i64>, Option<i64>)> = compared
+        .differences
+        .iter()
+        .map(|d| (d.path.as_str(), d.a.as_ref().and_then(|v| v.as_i64()), d.b.as_ref().and_then(|v| v.as_i64())))
+        .collect();
+    assert_eq!(differ, [("/a", Some(7), Some(1)), ("/b", Some(2), Some(9)), ("/c", Some(3), None)]);
+
+    let event = room.log.last().expect("events").header.id;
+    let back = c::ContextRevert { branch: Some(branch), event: Some(event), ..c::ContextRevert::default() };
+    let no = room.give("ana", Stream::Main, Command::ContextRevert(back)).expect_err("a write of another branch");
+    assert_eq!(no.code, Code::NotFound);
+    let no = write(&mut room, "ben", Some(BranchId::NIL), json!({"b": 9})).expect_err("no such branch");
+    assert_eq!((no.code, no.pointer), (Code::NoSuchBranch, Some("/branch")));
+    room.give("ben", Stream::Main, Command::BranchArchive(BranchArchive { branch, archived: true })).expect("put away");
+    let no = write(&mut room, "ben", Some(branch), json!({"b": 1})).expect_err("put away");
+    assert_eq!(no.code, Code::BranchIsArchived);
+}
+
+#[test]
+fn a_writer_on_a_branch_conflicts_with_writes_on_that_branch_alone() {
+    let mut room = room();
+    let base = write(&mut room, "ana", None, json!({"a": 1})).expect("written");
+    let branch = create(&mut room, BranchCreate::default());
+    write(&mut room, "ana", None, json!({"a": 2})).expect("written");
+    let on = |branch, value: i64| {
+        let merge = Some(json!({ "a": value }));
+        Command::ContextPatch(c::ContextPatch { branch, base: Some(base), merge, ..c::ContextPatch::default() })
+    };
+    room.give("ben", Stream::Main, on(Some(branch), 3)).expect("nobody has written there");
+    assert!(room.last.refused.is_none());
+    let refused = room.give("ana", Stream::Main, on(Some(branch), 4)).expect("recorded");
+    assert_eq!(refused[0].header.branch, Some(branch));
+    assert_eq!(room.last.refused.as_ref().map(|p| p.code), Some(Code::ContextConflict));
+}
+
+#[test]
+fn adopting_a_branch_takes_its_context_by_a_write_picking_and_summing_up_leave_it() {
+    let (mut room, [_, _, other], branch) = forked();
+    write(&mut room, "ana", None, json!({"a": 1, "only": true})).expect("written");
+    write(&mut room, "ben", Some(branch), json!({"a": 2, "deep": {"er": [1]}})).expect("written");
+    let before = (context(&room, main(&room)), context(&room, branch));
+    let said = vec![Said { message: other, text: "other".to_owned(), attachments: vec![] }];
+    let pick = BranchMerge { messages: vec![other], said, ..merge(&room, branch, MergeHow::Pick) };
+    let summary = BranchMerge { text: Some("in short".into()), ..merge(&room, branch, MergeHow::Summary) };
+    for merge in [pick, summary] {
+        room.give("ben", Stream::Main, Command::BranchMerge(merge)).expect("merged");
+        assert_eq!((context(&room, main(&room)), context(&room, branch)), before);
+    }
+    let version = room.session.context_version(None);
+    let adopt = merge(&room, branch, MergeHow::Adopt);
+    let events = room.give("ana", Stream::Main, Command::BranchMerge(adopt)).expect("merged");
+    let E::ContextPatched(patched) = &events.last().expect("events").body else { panic!("a write: {events:?}") };
+    assert_eq!((patched.base, events.last().expect("events").header.branch), (Some(version), None));
+    assert_eq!(context(&room, main(&room)), before.1);
+    assert_eq!(context(&room, branch), before.1);
+    assert_eq!(room.session.context_value_at(None, "", version).expect("kept"), before.0, "nothing is lost");
+}
+
+#[test]
+fn going_back_in_place_takes_the_context_back_by_a_new_write_and_a_branch_forks_it() {
+    let (mut room, _, branch) = forked();
+    write(&mut room, "ana", None, json!({"a": 1})).expect("written");
+    write(&mut room, "ben", Some(branch), json!({"b": 1})).expect("written");
+    let then = (context(&room, main(&room)), context(&room, branch));
+    let point = c::CheckpointCreate { name: "here".to_owned() };
+    let point = room.give("ana", Stream::Main, Command::CheckpointCreate(point)).expect("made");
+    let E::CheckpointCreated(made) = &point[0].body else { panic!("a checkpoint") };
+    let versions: Vec<Option<Seq>> = made.checkpoint.heads.iter().map(|head| head.context).collect();
+    assert_eq!(versions, [Some(room.session.context_version(None)), Some(room.session.context_version(Some(branch)))]);
+    assert_eq!(made.checkpoint.context, versions[0]);
+    let checkpoint = made.checkpoint.id;
+
+    write(&mut room, "ana", None, json!({"a": null, "new": [1, 2]})).expect("written");
+    write(&mut room, "ben", Some(branch), json!({"b": 2})).expect("written");
+    let restore = |how| Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None });
+    let made = room.give("ben", Stream::Main, restore(RestoreHow::Branch)).expect("as a branch");
+    assert_eq!(context(&room, BranchId(made[0].header.id.0)), then.0);
+    assert_ne!(context(&room, main(&room)), then.0, "nothing else changes");
+
+    let events = room.give("ana", Stream::Main, restore(RestoreHow::InPlace)).expect("in place");
+    assert_eq!((context(&room, main(&room)), context(&room, branch)), then);
+    let writes: Vec<_> =
+        events.iter().filter_map(|e| if let E::ContextPatched(d) = &e.body { Some(d) } else { None }).collect();
+    assert!(writes.len() == 2 && writes.iter().all(|data| data.reverts.len() == 1), "{events:?}");
+    let again = room.give("ana", Stream::Main, restore(RestoreHow::InPlace)).expect_err("all is there");
+    assert_eq!(again.code, Code::AlreadyRecorded);
+}
+
+#[test]
+fn a_context_larger_than_an_event_comes_back_in_several_writes_of_one_decision() {
+    let mut room = room();
+    let point = c::CheckpointCreate { name: "empty".to_owned() };
+    let full = c::CheckpointCreate { name: "full".to_owned() };
+    let empty =
+        CheckpointId(room.give("ana", Stream::Main, Command::CheckpointCreate(point)).expect("made")[0].header.id.0);
+    for i in 0..14 {
+        write(&mut room, "ana", None, json!({"big": {format!("k{i}"): "x".repeat(60_000)}})).expect("written");
+    }
+    let then = context(&room, main(&room));
+    let full =
+        CheckpointId(room.give("ana", Stream::Main, Command::CheckpointCreate(full)).expect("made")[0].header.id.0);
+    for (checkpoint, wanted, least) in [(empty, json!({}), 1), (full, then, 2)] {
+        let (how, branch, name) = (RestoreHow::InPlace, None, None);
+        let restore = Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch, name });
+        let events = room.give("ana", Stream::Main, restore).expect("in place");
+        assert!(events.len() > least);
+        for event in &events {
+            assert!(serde_json::to_vec(&event.body).expect("JSON").len() < 900_000, "an event fits into a frame");
+        }
+        assert_eq!(context(&room, main(&room)), wanted);
+    }
 }

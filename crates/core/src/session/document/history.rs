@@ -21,6 +21,10 @@ pub(super) const MAX_WRITES: usize = 10_000;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How many addresses are kept.
 const MAX_MARKS: usize = 50_000;
+/// The same for every branch but the main one: there may be hundreds.
+const BRANCH_WRITES: usize = 1_000;
+const BRANCH_BYTES: usize = 512 * 1024;
+const BRANCH_MARKS: usize = 5_000;
 
 /// What a write did to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,9 +109,29 @@ pub(super) struct History {
     marks: Arc<BTreeMap<String, Mark>>,
     bytes: usize,
     floor: Seq,
+    /// Not that of the main branch.
+    of_a_branch: bool,
 }
 
 impl History {
+    pub fn of_a_branch() -> Self {
+        Self { of_a_branch: true, ..Self::default() }
+    }
+
+    /// Returns what a branch that leaves at `until` knows of what was written before: as much as branches keep.
+    pub fn fork(&self, until: Seq) -> Self {
+        let whole = self.writes.back().is_none_or(|last| last.seq <= until);
+        if whole && self.of_a_branch {
+            return self.clone();
+        }
+        let before = self.writes.partition_point(|write| write.seq <= until);
+        let first = before.saturating_sub(BRANCH_WRITES);
+        let floor = first.checked_sub(1).map_or(self.floor, |last| self.writes[last].seq);
+        let mut fork = Self { floor, ..Self::of_a_branch() };
+        self.writes.range(first..before).cloned().for_each(|write| fork.keep(write));
+        fork
+    }
+
     /// Applies changes to `root` and keeps the write.
     pub fn write(&mut self, root: &mut Node, event: &Event, data: &ContextPatched) {
         let mut write = Write {
@@ -139,7 +163,11 @@ impl History {
         self.bytes += write.bytes;
         let writes = Arc::make_mut(&mut self.writes);
         writes.push_back(write);
-        while writes.len() > MAX_WRITES || self.bytes > MAX_BYTES && writes.len() > 1 || marks.len() > MAX_MARKS {
+        let (max_writes, max_bytes, max_marks) = match self.of_a_branch {
+            true => (BRANCH_WRITES, BRANCH_BYTES, BRANCH_MARKS),
+            false => (MAX_WRITES, MAX_BYTES, MAX_MARKS),
+        };
+        while writes.len() > max_writes || self.bytes > max_bytes && writes.len() > 1 || marks.len() > max_marks {
             let Some(oldest) = writes.pop_front() else { break };
             self.floor = self.floor.max(oldest.seq);
             self.bytes -= oldest.bytes;
@@ -332,19 +360,21 @@ fn mark(root: &Node, steps: &[Step], change: &ContextChange, now: Option<&Node>,
 #[derive(Serialize, Deserialize)]
 struct Stored {
     floor: Seq,
+    of_a_branch: bool,
     writes: Vec<Arc<Write>>,
 }
 
 impl Serialize for History {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Stored { floor: self.floor, writes: self.writes.iter().cloned().collect() }.serialize(serializer)
+        let writes = self.writes.iter().cloned().collect();
+        Stored { floor: self.floor, of_a_branch: self.of_a_branch, writes }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for History {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        let mut history = Self::default();
+        let mut history = Self { of_a_branch: stored.of_a_branch, ..Self::default() };
         stored.writes.into_iter().for_each(|write| history.keep(write));
         history.floor = stored.floor;
         Ok(history)

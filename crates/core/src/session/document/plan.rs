@@ -32,6 +32,8 @@ pub(super) const MAX_VALUE: usize = 64 * 1024;
 pub(super) const MAX_OPS: usize = 100;
 /// Most that one patch writes: its event must fit into a frame. Unit: bytes as JSON.
 const MAX_WRITTEN: usize = 512 * 1024;
+/// Largest value that a write of several events puts there at once. Unit: bytes as JSON.
+const MAX_PART: usize = 256 * 1024;
 /// How much of what was there before one event tells; of the rest, the version before tells. Unit: bytes as JSON.
 const MAX_BEFORE: usize = 256 * 1024;
 /// Largest value that a conflict tells. Unit: bytes as JSON.
@@ -44,6 +46,8 @@ pub(super) struct Ask<'a> {
     pub atomic: bool,
     /// Whether the limits of a person's patch hold; those of the document always do.
     pub limited: bool,
+    /// Whether all of it must fit into one event.
+    pub one_event: bool,
     /// Returns what becomes of a conflict at an address; whether the operation itself says what its author has read.
     pub strategy: &'a dyn Fn(&str, bool) -> Result<Strategy, Rejection>,
     /// Returns whether the author ranks above another writer.
@@ -331,7 +335,7 @@ impl Planner<'_> {
                 return Err(Code::ContextValueTooLarge.into());
             }
             self.written += size(value);
-            if self.written > MAX_WRITTEN {
+            if self.ask.one_event && self.written > MAX_WRITTEN {
                 return Err(too_much());
             }
             self.before_told += size(&was);
@@ -506,4 +510,41 @@ pub(super) fn difference(now: &Node, then: &Node, at: &str, ops: &mut Vec<PatchO
         }
         (_, then) => ops.push(PatchOp::new(OpName::Replace, at, Some(then.to_value()))),
     }
+}
+
+/// Splits an operation that puts a large container there: the empty one, then what is in it.
+pub(super) fn split(op: PatchOp, out: &mut Vec<PatchOp>) {
+    let large = op.value.as_ref().is_some_and(|value| Node::from(value).measure().bytes > MAX_PART);
+    match op.value {
+        Some(Value::Object(all)) if large => {
+            out.push(PatchOp::new(op.op, op.path.clone(), Some(Value::Object(serde_json::Map::new()))));
+            for (key, value) in all {
+                let mut at = op.path.clone();
+                path::push_key(&mut at, &key);
+                split(PatchOp::new(OpName::Add, at, Some(value)), out);
+            }
+        }
+        Some(Value::Array(all)) if large => {
+            out.push(PatchOp::new(op.op, op.path.clone(), Some(Value::Array(Vec::new()))));
+            for (i, value) in all.into_iter().enumerate() {
+                split(PatchOp::new(OpName::Add, format!("{}/{i}", op.path), Some(value)), out);
+            }
+        }
+        value => out.push(PatchOp { value, ..op }),
+    }
+}
+
+/// Divides changes, in order, into parts each of which fits into an event.
+pub(super) fn parts(changes: Vec<ContextChange>) -> Vec<Vec<ContextChange>> {
+    let (mut parts, mut room) = (Vec::new(), 0);
+    for change in changes {
+        let size = change.value.as_ref().map_or(0, |value| Node::from(value).measure().bytes);
+        if parts.is_empty() || size > room {
+            parts.push(Vec::new());
+            room = MAX_WRITTEN;
+        }
+        room = room.saturating_sub(size);
+        parts.last_mut().expect("one was pushed").push(change);
+    }
+    parts
 }

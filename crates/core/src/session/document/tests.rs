@@ -46,11 +46,11 @@ fn conflicts(room: &Room) -> Vec<ContextConflict> {
 fn seed(room: &mut Room, value: Value) -> Seq {
     let data = ContextPatch { merge: Some(value), ..ContextPatch::default() };
     write(room, "ana", data).expect("the seed");
-    room.session.context_version()
+    room.session.context_version(None)
 }
 
 fn at(room: &Room, path: &str) -> Value {
-    room.session.context_value(path).expect("there")
+    room.session.context_value(None, path).expect("there")
 }
 
 /// Ben has read `base`; ana writes; ben writes.
@@ -219,7 +219,7 @@ fn settings_decide_by_the_longest_prefix_and_only_moderators_loosen() {
     let settings = SettingsPatch { context_strategies: Some(strategies), ..SettingsPatch::default() };
     room.give("ana", Stream::Main, Command::SessionChangeSettings(settings)).expect("the owner");
     write(&mut room, "ana", on(Seq::ZERO, json!([{"op": "add", "path": "/plan", "value": {"x": 1}}]))).expect("new");
-    let base = room.session.context_version();
+    let base = room.session.context_version(None);
     let set = |key: &str| json!([{"op": "add", "path": "/plan", "value": {"x": 1, key: 1}}]);
     write(&mut room, "ana", on(base, set("y"))).expect("the first");
     write(&mut room, "ben", on(base, set("z"))).expect("joined by the settings");
@@ -312,7 +312,7 @@ fn paths_go_back_to_a_version_and_the_rest_stays() {
     let all = ContextRevert { to_version: Some(Seq::ZERO), ..ContextRevert::default() };
     room.give("ben", Stream::Main, Command::ContextRevert(all)).expect("back");
     assert_eq!(at(&room, ""), json!({}));
-    assert_eq!(room.session.context_writes(None, 10).len(), 4, "nothing is removed");
+    assert_eq!(room.session.context_writes(None, None, 10).len(), 4, "nothing is removed");
 }
 
 #[test]
@@ -445,10 +445,13 @@ fn a_base_older_than_what_is_kept_is_told_from_a_conflict() {
     }
     let add = json!([{"op": "add", "path": "/a", "value": 1}]);
     assert_eq!(write(&mut room, "ana", on(base, add.clone())), Err(Code::BaseTooOld));
-    let floor = room.session.document.history.floor();
-    assert_eq!(room.session.context_writes(None, usize::MAX).len(), history::MAX_WRITES);
-    assert!(room.session.context_value_at("", floor).is_ok() && room.session.context_value_at("", base).is_err());
-    let recent = room.session.context_version();
+    let floor = room.session.documents.of(None).history.floor();
+    assert_eq!(room.session.context_writes(None, None, usize::MAX).len(), history::MAX_WRITES);
+    assert!(
+        room.session.context_value_at(None, "", floor).is_ok()
+            && room.session.context_value_at(None, "", base).is_err()
+    );
+    let recent = room.session.context_version(None);
     assert!(write(&mut room, "ana", on(recent, add)).is_ok());
 }
 
@@ -458,7 +461,7 @@ fn a_write_copies_only_what_it_changes() {
     seed(&mut room, json!({"a": {"x": 1}, "b": {"y": 1}}));
     let before = room.session.clone();
     write(&mut room, "ana", patch(json!([{"op": "replace", "path": "/a/x", "value": 2}]))).expect("written");
-    let inside = |session: &Session, key: &str| match &session.document.root {
+    let inside = |session: &Session, key: &str| match &session.documents.of(None).root {
         Node::Object(all) => match &all[key] {
             Node::Object(kids) => std::sync::Arc::as_ptr(kids),
             _ => panic!("an object"),

@@ -1,0 +1,239 @@
+//! One document for each branch, copied when somebody writes.
+//!
+//! Owns: which branch has which document, what a fork begins with, how a document is brought to what another one is.
+//! Must not know: heads and messages. Invariant: a branch that nobody has written on shares everything with the one that it
+//! left, and no write on one branch changes what another one reads.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use roundtable_protocol::context::{
+    ChangeOp, ContextChange, ContextComparison, ContextDifference, OpName, OpenConflict, PatchOp,
+};
+use roundtable_protocol::event::{BranchCreated, ContextConflicted, ContextPatched, ContextResolved, Event};
+use roundtable_protocol::grant::Permission;
+use roundtable_protocol::ids::{BranchId, EventId, Seq, Stream};
+use roundtable_protocol::problem::Code;
+use serde::{Deserialize, Serialize};
+
+use super::history::History;
+use super::node::Node;
+use super::plan::{self, Ask};
+use super::{Document, MAX_REVERTS, Strategy, path};
+use crate::context::Rejection;
+use crate::session::draft::{By, Draft};
+use crate::session::{Session, branches};
+
+/// How many places a comparison tells.
+const MAX_DIFFERENCES: usize = 200;
+/// Largest value that a comparison tells. Unit: bytes as JSON.
+const MAX_TOLD: usize = 2 * 1024;
+
+static UNTOUCHED: LazyLock<Document> = LazyLock::new(Document::default);
+
+/// The documents of all branches, and the conflicts that wait for people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::session) struct Documents {
+    main: Document,
+    /// Of the branches that have one; the others' are untouched.
+    others: BTreeMap<BranchId, Document>,
+    pub(super) open: Vec<OpenConflict>,
+}
+
+impl Documents {
+    /// Returns the document of a branch as event headers name it: none is the main one.
+    pub fn of(&self, branch: Option<BranchId>) -> &Document {
+        match branch {
+            None => &self.main,
+            Some(id) => self.others.get(&id).unwrap_or(&UNTOUCHED),
+        }
+    }
+
+    fn of_mut(&mut self, branch: Option<BranchId>) -> &mut Document {
+        match branch {
+            None => &mut self.main,
+            Some(id) => self.others.entry(id).or_insert_with(Document::of_a_branch),
+        }
+    }
+
+    pub fn apply_patched(&mut self, event: &Event, data: &ContextPatched) {
+        self.of_mut(event.header.branch).apply_patched(event, data);
+    }
+
+    pub fn apply_conflicted(&mut self, event: &Event, data: &ContextConflicted) {
+        self.open.push(OpenConflict {
+            id: event.header.id,
+            branch: event.header.branch,
+            author: event.header.actor,
+            since: event.header.at,
+            wanted: data.wanted.clone(),
+            conflict: data.conflict.clone(),
+        });
+    }
+
+    pub fn apply_resolved(&mut self, data: &ContextResolved) {
+        self.open.retain(|open| open.id != data.conflict);
+    }
+
+    /// A branch begins with the document that the one which it leaves, `from`, had at the fork. Open conflicts stay with the
+    /// branch on which they arose.
+    pub fn apply_forked(&mut self, from: Option<BranchId>, data: &BranchCreated) {
+        let document = self.of(from);
+        if document.version > Seq::ZERO {
+            let fork = document.fork(data.fork_seq);
+            self.others.insert(data.branch, fork);
+        }
+    }
+}
+
+impl Document {
+    fn of_a_branch() -> Self {
+        Self { history: History::of_a_branch(), ..Self::default() }
+    }
+
+    /// Returns what a branch that leaves at `until` begins with.
+    fn fork(&self, until: Seq) -> Self {
+        let history = self.history.fork(until);
+        let root = if until < self.version { self.history.at(&self.root, until) } else { self.root.clone() };
+        let version = history.writes().next_back().map_or(history.floor(), |write| write.seq);
+        Self { root, version, history }
+    }
+}
+
+impl Session {
+    /// Returns the oldest seq, from `wanted` on, at which the context of a branch can be told.
+    pub(in crate::session) fn context_kept(&self, branch: BranchId, wanted: Seq) -> Seq {
+        wanted.max(self.documents.of(self.branches.header(branch)).history.floor())
+    }
+
+    /// Returns the version of a branch's context; none while nothing has been written.
+    pub(in crate::session) fn context_point(&self, branch: BranchId) -> Option<Seq> {
+        Some(self.documents.of(self.branches.header(branch)).version).filter(|version| *version > Seq::ZERO)
+    }
+
+    /// Returns whether two branches' contexts hold the same.
+    pub(in crate::session) fn same_context(&self, a: BranchId, b: BranchId) -> bool {
+        let of = |id| &self.documents.of(self.branches.header(id)).root;
+        of(a).same(of(b))
+    }
+
+    /// Returns how the contexts of two branches differ; none when there is no such branch.
+    pub fn compare_context(&self, a: BranchId, b: BranchId) -> Option<ContextComparison> {
+        let of = |id| self.branch(id).map(|_| self.documents.of(self.branches.header(id)));
+        let (a, b) = (of(a)?, of(b)?);
+        let mut ops = Vec::new();
+        plan::difference(&a.root, &b.root, "", &mut ops);
+        let count = ops.len();
+        let told = |root: &Node, path: &str| {
+            let place = path::locate(root, path).ok()?;
+            let value = path::get(root, &place.steps).filter(|node| node.measure().bytes <= MAX_TOLD);
+            value.map(Node::to_value)
+        };
+        let one = |op: PatchOp| ContextDifference {
+            op: match op.op {
+                OpName::Add => ChangeOp::Add,
+                OpName::Remove => ChangeOp::Remove,
+                _ => ChangeOp::Replace,
+            },
+            a: told(&a.root, &op.path),
+            b: told(&b.root, &op.path),
+            path: op.path,
+        };
+        let differences = ops.into_iter().take(MAX_DIFFERENCES).map(one).collect();
+        Some(ContextComparison { version_a: a.version, version_b: b.version, differences, count })
+    }
+}
+
+/// Brings the context of `into` to what that of `from` is now.
+pub(in crate::session) fn adopt(
+    by: &By<'_>,
+    draft: &mut Draft,
+    into: BranchId,
+    from: BranchId,
+    cause: EventId,
+) -> Result<(), Rejection> {
+    let session = by.session;
+    let then = session.documents.of(session.branches.header(from)).root.clone();
+    bring(by, draft, into, &then, cause, vec![]).map(drop)
+}
+
+/// Brings the context of a branch back to what it was at `seq`. Returns whether it was something else.
+pub(in crate::session) fn restore(
+    by: &By<'_>,
+    draft: &mut Draft,
+    branch: BranchId,
+    seq: Seq,
+    cause: EventId,
+) -> Result<bool, Rejection> {
+    let document = by.session.documents.of(by.session.branches.header(branch));
+    if document.version <= seq {
+        return Ok(false);
+    }
+    if seq < document.history.floor() {
+        let detail = "more has been written since than the context can take back; restore it as a branch";
+        return Err(Rejection::field("/checkpoint", Code::BaseTooOld, detail));
+    }
+    let then = document.history.at(&document.root, seq);
+    let since = document.history.writes().rev().take_while(|w| w.seq > seq);
+    bring(by, draft, branch, &then, cause, since.take(MAX_REVERTS).map(|w| w.event).collect())
+}
+
+/// Writes what turns a document into `then`: one event, or several when it is more than fits into one.
+fn bring(
+    by: &By<'_>,
+    draft: &mut Draft,
+    branch: BranchId,
+    then: &Node,
+    cause: EventId,
+    reverts: Vec<EventId>,
+) -> Result<bool, Rejection> {
+    let header = by.session.branches.header(branch);
+    let document = by.session.documents.of(header);
+    let changes = changes_to(document, then)?;
+    if changes.is_empty() {
+        return Ok(false);
+    }
+    if by.person.is_some() && !by.cx.grant.allows(Permission::ContextWrite) {
+        return Err(Code::Forbidden.into());
+    }
+    let base = Some(document.version);
+    draft.on(header);
+    for (i, ops) in plan::parts(changes).into_iter().enumerate() {
+        let reverts = if i == 0 { reverts.clone() } else { Vec::new() };
+        draft.push(Stream::Main, vec![cause], ContextPatched { base, ops, reverts, ..ContextPatched::default() });
+    }
+    draft.on(None);
+    Ok(true)
+}
+
+fn changes_to(document: &Document, then: &Node) -> Result<Vec<ContextChange>, Rejection> {
+    let (mut whole, mut ops) = (Vec::new(), Vec::new());
+    plan::difference(&document.root, then, "", &mut whole);
+    whole.into_iter().for_each(|op| plan::split(op, &mut ops));
+    let strategy = |_: &str, _: bool| Ok(Strategy::LastWriterWins);
+    let ask = Ask {
+        base: Some(document.version),
+        ops: &ops,
+        atomic: true,
+        limited: false,
+        one_event: false,
+        strategy: &strategy,
+        outranks: &|_| true,
+    };
+    match plan::plan(document, &ask) {
+        Ok(plan) => Ok(plan.changes),
+        Err(plan::Refusal::Rejected(no)) => Err(no),
+        Err(plan::Refusal::Conflicts(..)) => Err(Code::ContextConflict.into()),
+    }
+}
+
+/// Returns the branch that a command names, as headers name it, and its document; it must be open.
+pub(super) fn named<'a>(by: &By<'a>, branch: Option<BranchId>) -> Result<(Option<BranchId>, &'a Document), Rejection> {
+    let session = by.session;
+    let Some(id) = branch else { return Ok((None, session.documents.of(None))) };
+    if branches::existing(by, "/branch", id)?.archived {
+        return Err(Code::BranchIsArchived.into());
+    }
+    let header = session.branches.header(id);
+    Ok((header, session.documents.of(header)))
+}
