@@ -74,7 +74,7 @@ test-browser: page debug
 	$(STEP) 'browser tests' npm --prefix web run --silent e2e
 
 bench: page
-	@tools/need rust
+	@tools/need rust python
 	$(STEP) 'release builds' cargo build --release --locked --package roundtable-server --package xtask
 	$(STEP) 'load' $(TARGET)/release/xtask load
 

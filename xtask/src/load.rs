@@ -12,13 +12,14 @@
 //! | [`http`], [`socket`] | the wire, as lean as it gets |
 //! | [`tally`] | counting, order, latencies |
 //! | [`server`], [`peers`], [`model`] | our server, socket.io and Bun, a scripted model |
-//! | [`fanout`], [`sessions`], [`join`], [`start`], [`append`] | the measures |
+//! | [`fanout`], [`sessions`], [`join`], [`start`], [`append`], [`library`] | the measures |
 //! | [`report`] | the table and what is promised |
 
 mod append;
 mod fanout;
 mod http;
 mod join;
+mod library;
 mod machine;
 mod model;
 mod options;
@@ -135,6 +136,10 @@ impl Bench {
         if self.options.does("append") {
             self.say("durable appends");
             report.append(&append::measure(self).await.context("appends")?);
+        }
+        if self.options.does("library") {
+            self.say("the library beside asyncio");
+            report.library(&library::measure(self).context("the library")?);
         }
         if self.options.does("start") {
             self.say("fresh servers");

@@ -16,6 +16,7 @@ pub const MEASURES: &[(&str, &str)] = &[
     ("idle", "memory of 5,000 idle connections"),
     ("sessions", "500 sessions of four people, paced and saturated"),
     ("hot", "one session of 500 writers"),
+    ("library", "messages through the library's calls, beside plain asyncio in Python"),
     ("isolation", "50 quiet sessions, alone and beside one at 5,000 commands a second"),
 ];
 

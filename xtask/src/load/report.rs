@@ -3,6 +3,7 @@
 use super::append;
 use super::fanout::{self, Kind};
 use super::join;
+use super::library;
 use super::peers::System;
 use super::sessions;
 use super::start;
@@ -152,6 +153,21 @@ impl Report {
             beside.generator_cores
         );
         self.row(what, ours, "< 1.2x", Some(ratio < 1.2));
+    }
+
+    /// Adds the lines about the engine as a library.
+    pub fn library(&mut self, figures: &[library::Figures]) {
+        for of in figures {
+            let ratio = of.memory / of.asyncio;
+            let ours = format!(
+                "{}/s; plain asyncio, which keeps a list: {}/s: {ratio:.2}x; over SQLite {}/s",
+                thousands(of.memory),
+                thousands(of.asyncio),
+                thousands(of.sqlite)
+            );
+            let what = format!("messages through the library, in memory, 64 callers, watched by {}", of.watchers);
+            self.row(what, ours, ">= 20x", Some(ratio >= 20.0));
+        }
     }
 
     /// Adds the lines about joins.
