@@ -92,6 +92,10 @@ export interface PostOptions {
   mentions?: readonly Id[];
   /** Of files that were stored before. */
   attachments?: readonly Id[];
+  /** Where it goes; absent: to the main branch. */
+  branch?: Id;
+  /** It says this message in other words, on a branch of its own. */
+  sibling_of?: Id;
 }
 
 export class Session {
@@ -177,13 +181,15 @@ export class Session {
     return this.state.you?.can.includes(permission) ?? false;
   }
 
-  post(text: string, { stream = 'main', ask, reply_to, mentions = [], attachments = [] }: PostOptions = {}): Id {
+  post(text: string, { stream = 'main', ask, reply_to, mentions = [], attachments = [], branch, sibling_of }: PostOptions = {}): Id {
     const data = {
       text,
       ...(ask === undefined ? {} : { ask }),
       ...(reply_to === undefined ? {} : { reply_to }),
       ...(mentions.length === 0 ? {} : { mentions: [...mentions] }),
       ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
+      ...(branch === undefined ? {} : { branch }),
+      ...(sibling_of === undefined ? {} : { sibling_of }),
     };
     this.typing(stream, false);
     return this.command('message.post', data, stream);
@@ -241,9 +247,9 @@ export class Session {
     this.#driver.drive((m) => m.ephemeral(this.id, stream, 'typing', isTyping ? { n: ++this.#typingCount } : null));
   }
 
-  /** Asks the assistant a message again. */
-  ask(message: Id): Id {
-    return this.command('turn.ask', { message });
+  /** Asks the assistant a message again; `sibling`: for another answer beside the one that there is. */
+  ask(message: Id, sibling = false): Id {
+    return this.command('turn.ask', sibling ? { message, sibling } : { message });
   }
 
   /** Loads page `n` of a stream, once. Throws what the reader throws. */

@@ -3,6 +3,7 @@
 import type { DialogName } from '../app/desk.svelte';
 import type { LifeView, View } from '../session/protocol';
 import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+import { branchStories } from './branches';
 import { contextStories } from './context';
 import { memoryStories } from './memories';
 
@@ -102,6 +103,7 @@ export const stories: Story[] = [
   { id: 'people', path: session, stage: { happenings: talk, present: { [ANA]: 'active', [BEN]: 'idle', [DMITRI]: 'away', [GUIDE]: 'active' } }, clicks: ['header button:has([data-colour])'] },
   { id: 'people-remove', path: session, stage: { happenings: talk }, clicks: ['header button:has([data-colour])', '[data-participant] [aria-label*="Ben Okafor"]'] },
   { id: 'side', path: session, stage: { happenings: [...talk, ...asides] }, clicks: ['header button:has([data-colour])', '[role="tab"]:nth-child(2)'] },
+  ...branchStories,
   ...contextStories,
   ...memoryStories,
   { id: 'sessions-empty', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, { items: [] }]], only: 'wide' },

@@ -95,7 +95,7 @@ export function view(change: SessionPart = {}, who: Participant[] = people, turn
 }
 
 /** Something said or done, in order; each gets the next seq of its stream. */
-export type Happening = Pick<SessionEvent, 'kind' | 'data'> & { stream?: 'main' | 'side'; actor?: string; time?: string; id?: string };
+export type Happening = Pick<SessionEvent, 'kind' | 'data'> & { stream?: 'main' | 'side'; actor?: string; time?: string; id?: string; branch?: string };
 
 let numbers = { main: 1, side: 0 };
 
@@ -111,6 +111,7 @@ function eventsOf(happenings: readonly Happening[]): ServerFrame[] {
       kind: happening.kind,
       actor: happening.actor ?? ANA,
       at: happening.time ?? at(10, 2, seq),
+      ...(happening.branch ? { branch: happening.branch } : {}),
       data: happening.data,
     } as SessionEvent;
     return { type: 'events', session_id: SESSION, stream, items: [event] };

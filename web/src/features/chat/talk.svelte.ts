@@ -7,8 +7,9 @@
 import { message as messageById } from '../../api/client';
 import { t } from '../../app/i18n';
 import { messageAt } from '../../session/history';
-import type { Id, MessageView } from '../../session/protocol';
+import { type Id, type MessageView, PAGE_MESSAGES } from '../../session/protocol';
 import { toast } from '../../ui/toasts.svelte';
+import { branchingOf } from '../branches/branching.svelte';
 import type { Live } from '../session/live.svelte';
 import { quoted } from './words';
 
@@ -17,8 +18,8 @@ export class Talk {
   readonly stream: 'main' | 'side';
   /** The message that the next one answers. */
   replyTo: MessageView | null = $state.raw(null);
-  /** The message whose text is being changed, and the new text so far. */
-  editing: { id: Id; text: string } | null = $state(null);
+  /** The message whose text is being changed, or said in other words beside it, and the new text so far. */
+  editing: { id: Id; text: string; isSibling?: boolean } | null = $state(null);
   /** The message that stands out because somebody went to it. */
   found: Id | null = $state(null);
   /** The message whose further actions are open. */
@@ -61,6 +62,7 @@ export class Talk {
       copy: isWhole && message.text !== '',
       keep:
         this.isOpen && isWhole && stream === 'main' && message.text !== '' && can.includes('memory_write') && !live.state.view.memories?.some((memory) => memory.source === message.id),
+      branch: this.isOpen && isWhole && stream === 'main' && can.includes('branch_write'),
       toAssistant:
         this.isOpen && isWhole && stream === 'side' && message.text !== '' && can.includes('message_post') && can.includes('turn_prompt'),
     };
@@ -116,7 +118,7 @@ export class Talk {
 
   /** Returns the address of a message; who may read it there is the server's to say. */
   linkTo(message: MessageView): string {
-    return `${location.origin}${location.pathname}#m=${message.id}`;
+    return `${location.origin}${location.pathname}${location.search}#m=${message.id}`;
   }
 }
 
@@ -132,12 +134,16 @@ export async function goTo(live: Live, id: Id): Promise<'main' | 'side' | null> 
   for (const name of ['main', 'side'] as const) {
     const held = talkOf(live, name).held(id);
     if (!held) continue;
+    if (name === 'main') branchingOf(live).showMessage(held);
     talkOf(live, name).show(id, held.n);
     return name;
   }
   try {
     const { stream, message } = await messageById(live.session.id, id);
     if (stream !== 'main' && stream !== 'side') throw new Error('such a stream is not shown here');
+    // Which lines lead through it is known once what lies around it is held.
+    await live.session.loadPage(stream, Math.floor(message.n / PAGE_MESSAGES)).catch(() => {});
+    if (stream === 'main') branchingOf(live).showMessage(message);
     talkOf(live, stream).show(id, message.n);
     return stream;
   } catch {

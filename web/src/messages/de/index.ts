@@ -1,4 +1,5 @@
 import type { Messages } from '../en';
+import branches from './branches';
 import chat from './chat';
 import common from './common';
 import context from './context';
@@ -13,5 +14,5 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const de: Messages = { chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
+const de: Messages = { branches, chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
 export default de;

@@ -84,7 +84,7 @@ export default {
   side_unread: { one: '{n} ungelesen', other: '{n} ungelesen' },
   panel_show: 'Menschen, Nebengespräch und Kontext zeigen',
   panel_hide: 'Menschen, Nebengespräch und Kontext ausblenden',
-  panel: 'Menschen, Nebengespräch, Kontext',
+  panel: 'Mehr zur Sitzung',
   side_open: 'Nebengespräch öffnen',
   side_hint: 'Unter den Menschen. Der Assistent sieht es nie.',
   side_denied: 'Das Nebengespräch ist dir nicht offen',

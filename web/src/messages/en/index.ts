@@ -1,3 +1,4 @@
+import branches from './branches';
 import chat from './chat';
 import common from './common';
 import context from './context';
@@ -12,7 +13,7 @@ import shell from './shell';
 import side from './side';
 import start from './start';
 
-const en = { chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
+const en = { branches, chat, common, context, life, memories, people, problems, replay, settings, share, shell, side, start };
 
 /** The shape that every language has. */
 export type Messages = typeof en;

@@ -85,7 +85,7 @@ export default {
   side_unread: { one: '{n} unread', other: '{n} unread' },
   panel_show: 'Show people, side chat and context',
   panel_hide: 'Hide people, side chat and context',
-  panel: 'People, side chat, context',
+  panel: 'More of this session',
   side_open: 'Open the side chat',
   side_hint: 'Among the people. The assistant never sees it.',
   side_denied: 'The side chat is not open to you',

@@ -84,7 +84,7 @@ export default {
   side_unread: { one: '{n} non lu', other: '{n} non lus' },
   panel_show: 'Afficher personnes, aparté et contexte',
   panel_hide: 'Masquer personnes, aparté et contexte',
-  panel: 'Personnes, aparté, contexte',
+  panel: 'Plus sur la session',
   side_open: 'Ouvrir l’aparté',
   side_hint: 'Entre les personnes. L’assistant ne le voit jamais.',
   side_denied: 'L’aparté ne vous est pas ouvert',

@@ -2,12 +2,14 @@
  * What stands in the conversation, row by row.
  *
  * Owns: which messages share a header, where a day, the unread line and notices stand. Must not know: elements, heights.
- * Row `n` is message number `n` of its stream, loaded or not, so that a place in the conversation has one address.
+ * Row `n` is message number `n` of its stream, loaded or not, so that a place in the conversation has one address; what lies
+ * on another branch has no row.
  */
 
 import { messageAt } from '../../../session/history';
 import { type Notice, noticesBetween } from '../../../session/notices';
 import type { MessageView, Page, StreamView } from '../../../session/protocol';
+import type { Line } from '../../branches/line';
 
 /** Messages of one author that are closer than this share a header. Unit: milliseconds. */
 const BURST_MS = 5 * 60_000;
@@ -33,15 +35,21 @@ export interface Source {
   notices: readonly Notice[];
   /** The message before which the unread line stands. */
   unreadBefore: string | null;
+  /** Which of the messages are shown; null: all. */
+  line?: Line | null;
 }
 
 /** Returns the rows from `from` to before `to`. */
 export function rowsOf(source: Source, from: number, to: number): Row[] {
   const rows: Row[] = [];
-  let before = from > 0 ? messageAt(source.stream, source.pages, from - 1) : undefined;
+  let first = from - 1;
+  while (first >= 0 && source.line?.hides(first)) first -= 1;
+  let before = first >= 0 ? messageAt(source.stream, source.pages, first) : undefined;
+  const begin = first < 0;
   for (let n = from; n < to; n++) {
+    if (source.line?.hides(n)) continue;
     const message = messageAt(source.stream, source.pages, n);
-    rows.push(message ? rowOf(source, n, message, before) : holeOf(n));
+    rows.push(message ? rowOf(source, n, message, before, begin && rows.length === 0) : holeOf(n));
     before = message;
   }
   return rows;
@@ -51,10 +59,10 @@ function holeOf(n: number): Row {
   return { key: `hole ${n}`, n, message: undefined, day: null, isFirstUnread: false, notices: [], isContinued: false };
 }
 
-function rowOf({ notices, unreadBefore }: Source, n: number, message: MessageView, before: MessageView | undefined): Row {
+function rowOf({ notices, unreadBefore }: Source, n: number, message: MessageView, before: MessageView | undefined, isFirst: boolean): Row {
   const day = dayOf(message.at);
-  const isNewDay = n === 0 || (before !== undefined && dayOf(before.at) !== day);
-  const told = n === 0 || before ? noticesBetween(notices, before?.seq ?? 0, message.seq) : [];
+  const isNewDay = isFirst || (before !== undefined && dayOf(before.at) !== day);
+  const told = isFirst || before ? noticesBetween(notices, before?.seq ?? 0, message.seq) : [];
   const isFirstUnread = unreadBefore === message.id;
   const alone = isNewDay || isFirstUnread || told.length > 0;
   return {
@@ -90,7 +98,7 @@ function dayOf(at: string): string {
 
 /** Returns the notices after the last message. */
 export function lastNotices(source: Source): readonly Notice[] {
-  const last = source.stream?.messages.at(-1);
+  const last = source.line ? source.line.last : source.stream?.messages.at(-1);
   return noticesBetween(source.notices, last?.seq ?? 0, Number.POSITIVE_INFINITY);
 }
 

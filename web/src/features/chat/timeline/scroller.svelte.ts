@@ -41,6 +41,8 @@ export class Scroller {
   readonly #rows = new Map<Element, () => number>();
   /** Elements that were measured before. */
   readonly #seen = new WeakSet<Element>();
+  /** Rows without an element, which take no room. */
+  readonly #hidden = new Set<number>();
   #sizes: ResizeObserver | null = null;
   #lastTop = 0;
   /** How far it could be scrolled when it was last placed. */
@@ -110,8 +112,30 @@ export class Scroller {
   /** Sets how many rows there are. */
   resize(count: number): void {
     if (count === this.#heights.count) return;
+    for (const n of this.#hidden) if (n >= count) this.#hidden.delete(n);
     this.#heights.resize(count);
     this.#version += 1;
+    this.#look();
+  }
+
+  /** Sets which rows take no room. */
+  hide(hides: ((n: number) => boolean) | null): void {
+    let changed = false;
+    for (let n = 0; n < this.#heights.count; n++) {
+      const isHidden = hides?.(n) ?? false;
+      if (isHidden === this.#hidden.has(n)) continue;
+      changed = true;
+      if (isHidden) {
+        this.#hidden.add(n);
+        this.#heights.measure(n, 0);
+      } else {
+        this.#hidden.delete(n);
+        this.#heights.forget(n);
+      }
+    }
+    if (!changed) return;
+    this.#version += 1;
+    this.#stay();
     this.#look();
   }
 

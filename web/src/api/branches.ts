@@ -1,0 +1,37 @@
+/** Calls about branches (docs/branches.md), apart from the others, as only few need them. */
+
+import type { Branch, Id, MergeHow, MessageView } from '../session/protocol';
+import { call } from './client';
+
+/** Two branches beside each other. */
+export interface Comparison {
+  /** The newest message that both have. */
+  ancestor: Id | null;
+  /** What only one has, the oldest first; at most the newest 200. */
+  only_a: MessageView[];
+  only_b: MessageView[];
+  count_a: number;
+  count_b: number;
+}
+
+export interface Merge {
+  from: Id;
+  how: MergeHow;
+  /** The newest message that the caller knows of. */
+  if_head?: Id;
+  messages?: Id[];
+  /** Absent in a summary: the assistant is asked for one. */
+  text?: string;
+  question?: string;
+}
+
+const at = (session: Id) => `/sessions/${encodeURIComponent(session)}/branches`;
+
+export const newBranch = (session: Id, body: { name?: string; from_branch?: Id; message?: Id }) => call<Branch>('POST', at(session), { body });
+
+export const changeBranch = (session: Id, branch: Id, change: { name?: string; archived?: boolean; focus?: true }) =>
+  call<Branch>('PATCH', `${at(session)}/${branch}`, { body: change });
+
+export const compareBranches = (session: Id, a: Id, b: Id) => call<Comparison>('GET', `${at(session)}/compare?a=${a}&b=${b}`);
+
+export const mergeBranch = (session: Id, into: Id, merge: Merge) => call<void>('POST', `${at(session)}/${into}/merge`, { body: merge });

@@ -1,0 +1,146 @@
+/**
+ * Which line of the conversation somebody looks at.
+ *
+ * Owns: the branch shown here, its place in the address, the messages on it. Must not know: elements. What is shown is each
+ * reader's own; the common focus is only where it begins, and what it is moved to when they say so.
+ */
+
+import { untrack } from 'svelte';
+import { t } from '../../app/i18n';
+import type { Branch, Id, MessageView } from '../../session/protocol';
+import { toast } from '../../ui/toasts.svelte';
+import type { Live } from '../session/live.svelte';
+import { type Line, Tree } from './line';
+
+const PARAMETER = 'branch';
+
+export class Branching {
+  readonly live: Live;
+  /** The branch that was chosen; null: none yet. */
+  #chosen: Id | null = $state(null);
+  /** The end of a line that no branch has: what a moved head has left behind. */
+  #loose: Id | null = $state(null);
+  /** What the dialog of branches opens with. */
+  asked: { view: 'tree' | 'compare' | 'merge'; other?: Id } = $state.raw({ view: 'tree' });
+  /** The next branch that the reader begins is shown. */
+  #expects = false;
+  readonly #tree: Tree | null = $derived.by(() => this.#treeNow());
+  readonly line: Line | null = $derived.by(() => this.#tree?.line(this.head) ?? null);
+
+  constructor(live: Live) {
+    this.live = live;
+    this.#chosen = typeof location === 'undefined' ? null : new URLSearchParams(location.search).get(PARAMETER);
+    live.session.follow((event) => {
+      const me = untrack(() => live.state.you?.participant_id);
+      if (event.kind === 'branch.created' && this.#expects && event.actor === me) {
+        this.#expects = false;
+        this.show(event.data.branch);
+      }
+      if (event.kind === 'branch.focused' && event.actor !== me) this.#focused(event.actor, event.data.branch);
+    });
+  }
+
+  get branches(): readonly Branch[] {
+    return this.live.state.view.branching.branches ?? [];
+  }
+
+  get main(): Branch | undefined {
+    return this.branches[0];
+  }
+
+  get focus(): Branch | undefined {
+    const { focus } = this.live.state.view.branching;
+    return this.branches.find((branch) => branch.id === focus);
+  }
+
+  /** Those that somebody can write on. */
+  get open(): readonly Branch[] {
+    return this.branches.filter((branch) => !branch.archived);
+  }
+
+  /** The branch shown; undefined: none is known yet, or the line belongs to none. */
+  get shown(): Branch | undefined {
+    if (this.#loose !== null) return undefined;
+    return this.branches.find((branch) => branch.id === this.#chosen) ?? (this.#chosen === null ? this.focus : undefined) ?? this.main;
+  }
+
+  get isMain(): boolean {
+    return this.shown !== undefined && this.shown.id === this.main?.id;
+  }
+
+  /** Whether the line shown belongs to no branch. */
+  get isLoose(): boolean {
+    return this.#loose !== null;
+  }
+
+  get head(): Id | null {
+    return this.#loose ?? this.shown?.head ?? null;
+  }
+
+  /** What a message says of where it goes; nothing on the main branch. */
+  get target(): { branch?: Id } {
+    const { shown } = this;
+    return shown && !this.isMain ? { branch: shown.id } : {};
+  }
+
+  siblings(id: Id): readonly Id[] {
+    return this.#tree?.siblings(id) ?? [id];
+  }
+
+  /** Shows a branch, and says so in the address. */
+  show(branch: Id): void {
+    this.#chosen = branch;
+    this.#loose = null;
+    const address = new URL(location.href);
+    if (branch === this.main?.id) address.searchParams.delete(PARAMETER);
+    else address.searchParams.set(PARAMETER, branch);
+    history.replaceState(history.state, '', address);
+  }
+
+  /** Shows a line that goes through a message: that of a branch, if there is one. */
+  showMessage(message: MessageView): void {
+    const tree = this.#tree;
+    if (!tree || this.line?.has(message.id) !== false) return;
+    const own = message.branch ?? this.main?.id;
+    const leads = (branch: Branch) => tree.leads(branch.head, message.id);
+    const found = this.branches.find((branch) => branch.id === own && leads(branch)) ?? this.open.find(leads) ?? this.branches.find(leads);
+    if (found) this.show(found.id);
+    else this.#loose = tree.end(message.id);
+  }
+
+  /** The next branch that the reader begins is shown as soon as it is there. */
+  expect(): void {
+    this.#expects = true;
+  }
+
+  #treeNow(): Tree | null {
+    const { view, pages } = this.live.state;
+    const stream = view.streams.main;
+    const { branches } = this;
+    // Where there is one branch and its head is the newest message, everything lies on it.
+    const isPlain = branches.length === 0 || (branches.length === 1 && this.#loose === null && branches[0]!.head === (stream?.messages.at(-1)?.id ?? null));
+    return isPlain || !stream ? null : new Tree({ stream, pages: pages.main });
+  }
+
+  #focused(by: Id, branch: Id): void {
+    const name = untrack(() => this.branches.find((one) => one.id === branch)?.name);
+    if (name === undefined || untrack(() => this.shown?.id) === branch) return;
+    toast(t('branches.focused', { name: this.live.nameOf(by), branch: nameOf({ id: branch, name } as Branch, this.main) }), {
+      action: { label: t('branches.go_there'), run: () => this.show(branch) },
+    });
+  }
+}
+
+/** Returns what a branch is called here: the main one has no name that anybody gave it. */
+export function nameOf(branch: Branch, main: Branch | undefined): string {
+  return branch.id === main?.id && branch.name === 'main' ? t('branches.main') : branch.name;
+}
+
+const all = new WeakMap<Live, Branching>();
+
+/** Returns the branching of a session; its parts on the page share one. */
+export function branchingOf(live: Live): Branching {
+  let known = all.get(live);
+  if (!known) all.set(live, (known = new Branching(live)));
+  return known;
+}
