@@ -15,6 +15,15 @@ async function goTo(person: Person, branch: string): Promise<void> {
   await person.page.getByRole('menuitem', { name: branch }).click();
 }
 
+/** Adds an entry to the shared context. */
+async function write(person: Person, name: string, value: string): Promise<void> {
+  const panel = person.page.locator('[data-context]');
+  await panel.getByRole('button', { name: 'Add an entry' }).click();
+  await panel.getByLabel('Name').fill(name);
+  await panel.getByLabel('Value', { exact: true }).fill(value);
+  await panel.getByRole('button', { name: 'Add', exact: true }).click();
+}
+
 /** Says several things, one after the other, seen by both. */
 async function talk(ana: Person, ben: Person, ...texts: string[]): Promise<void> {
   const before = (await ana.texts()).length;
@@ -104,8 +113,17 @@ describe('branches', () => {
     await ana.say('beech');
     await ana.say('larch');
     await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
+    // The shared context is that of the branch; what is written there stays there.
+    await Promise.all([ana, ben].map((one) => one.openTab('Context')));
+    const wood = (person: Person) => person.page.locator('[data-context] [data-address="/wood"] [data-line]').innerText();
+    await write(ben, 'wood', 'oak');
+    await eventually(() => wood(ben)).toBe('oak');
+    await write(ana, 'wood', 'beech');
+    await eventually(() => wood(ana)).toBe('beech');
+    expect(await wood(ben)).toBe('oak');
     await goTo(ana, 'Main branch');
     await eventually(() => ana.texts()).toEqual(['start', 'oak']);
+    await eventually(() => wood(ana)).toBe('oak');
 
     await picker(ana).click();
     await ana.page.getByRole('menuitem', { name: 'Compare' }).click();
@@ -117,6 +135,7 @@ describe('branches', () => {
     expect(left!.y).toBe(right!.y);
     await audit(ana.page);
 
+    expect(await dialog(ana).locator('[data-context-differences]').innerText()).toMatch(/wood[\s\S]*oak[\s\S]*beech/);
     await dialog(ana).getByRole('button', { name: 'Merge' }).click();
     await dialog(ana).getByLabel('Ana: larch').check();
     await dialog(ana).getByRole('button', { name: /Bring into/ }).click();
@@ -136,6 +155,7 @@ describe('branches', () => {
     await dialog(ana).getByRole('button', { name: /Bring into/ }).click();
     await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
     await eventually(() => ben.texts()).toEqual(['start', 'beech', 'larch']);
+    await eventually(() => wood(ben)).toBe('beech');
     await eventually(() => pager(ben, 'beech').innerText(), 'what was there stays in the tree').toContain('2 of 2');
     await pager(ben, 'beech').getByRole('button', { name: 'Version before' }).click();
     await eventually(async () => (await ben.texts())[1]).toBe('oak');

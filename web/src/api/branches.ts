@@ -12,6 +12,8 @@ export interface Comparison {
   only_b: MessageView[];
   count_a: number;
   count_b: number;
+  /** Where their shared contexts differ; at most 200 places, values up to 2 KiB. */
+  context?: { differences: { path: string; op: string; a?: unknown; b?: unknown }[]; count: number };
 }
 
 export interface Merge {

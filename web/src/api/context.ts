@@ -28,6 +28,8 @@ export interface OpenConflict {
   since: Timestamp;
   wanted: ContextOp;
   conflict: ContextConflict;
+  /** Absent: the main branch. */
+  branch?: Id | null;
 }
 
 export interface ContextWritten {
@@ -46,15 +48,21 @@ export interface ContextReport {
 
 export type Revert = { event: Id; base?: number } | { to_version: number; paths?: string[]; base?: number };
 
+/** The branch that a call is about; null: the main one. */
+type On = Id | null;
+
 const at = (session: Id) => `/sessions/${encodeURIComponent(session)}/context`;
 
-/** Returns the whole document, as it is or as it was. */
-export const context = (session: Id, version?: number) => call<ContextBody>('GET', `${at(session)}${version === undefined ? '' : `?version=${version}`}`);
-
-export const contextHistory = async (session: Id, before: number | null, limit: number) => {
-  const query = new URLSearchParams({ limit: String(limit), ...(before === null ? {} : { before: String(before) }) });
-  return (await call<{ items: ContextWrite[] }>('GET', `${at(session)}/history?${query}`)).items;
+const query = (of: Record<string, string | number | null | undefined>) => {
+  const given = Object.entries(of).flatMap(([name, value]) => (value === null || value === undefined ? [] : [[name, String(value)]]));
+  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
 };
+
+/** Returns the whole document, as it is or as it was. */
+export const context = (session: Id, branch: On, version?: number) => call<ContextBody>('GET', `${at(session)}${query({ version, branch })}`);
+
+export const contextHistory = async (session: Id, branch: On, before: number | null, limit: number) =>
+  (await call<{ items: ContextWrite[] }>('GET', `${at(session)}/history${query({ limit, before, branch })}`)).items;
 
 /** Returns what a write changed. */
 export async function contextEvent(session: Id, version: number): Promise<SessionEvent<'context.patched'> | null> {
@@ -63,12 +71,14 @@ export async function contextEvent(session: Id, version: number): Promise<Sessio
   return event?.kind === 'context.patched' && event.seq === version ? event : null;
 }
 
+/** Returns those of all branches. */
 export const contextConflicts = async (session: Id) => (await call<{ items: OpenConflict[] }>('GET', `${at(session)}/conflicts`)).items;
 
-export const patchContext = (session: Id, ops: readonly ContextOp[], base: number) =>
-  call<ContextWritten>('PATCH', `${at(session)}?base=${base}`, { body: ops, type: 'application/json-patch+json', key: uuidv7() });
+export const patchContext = (session: Id, branch: On, ops: readonly ContextOp[], base: number) =>
+  call<ContextWritten>('PATCH', `${at(session)}${query({ base, branch })}`, { body: ops, type: 'application/json-patch+json', key: uuidv7() });
 
-export const revertContext = (session: Id, what: Revert) => call<ContextWritten>('POST', `${at(session)}/revert`, { body: what });
+export const revertContext = (session: Id, branch: On, what: Revert) =>
+  call<ContextWritten>('POST', `${at(session)}/revert`, { body: branch === null ? what : { ...what, branch } });
 
 export const resolveConflict = (session: Id, conflict: Id, choice: { take: EventData['context.resolved']['take']; value?: unknown }) =>
   call<ContextWritten>('POST', `${at(session)}/conflicts/${conflict}`, { body: choice });

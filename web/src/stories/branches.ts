@@ -37,6 +37,7 @@ const answers: [RegExp, Answer][] = [
       only_b: [shown(2, BEN, 'Then let us take oak: it carries anything.', 3), shown(3, ANA, 'Oak it is. Who calls the sawmill?', 4)],
       count_a: 2,
       count_b: 2,
+      context: { version_a: 9, version_b: 7, count: 2, differences: [{ path: '/wood/chosen', op: 'replace', a: 'beech', b: 'oak' }, { path: '/budget', op: 'remove', a: 210 }] },
     },
   ],
   [/POST .*\/merge/, { status: 409, problem: { code: 'head_moved', title: 'The branch has moved on', detail: '' } }],
@@ -48,12 +49,12 @@ const row = (branch: string) => `[data-branch-row="${branch}"] > div`;
 const dialog = { path, stage, answers, dialog: 'branches' as const };
 
 export const branchStories: Story[] = [
-  { id: 'branch', path, stage },
+  { id: 'branch', path: `${path}?branch=${BEECH}`, stage },
   { id: 'branch-picker', path, stage, clicks: [pick] },
   { id: 'branch-main', path, stage, clicks: [pick, `${last}:first-child`] },
   { id: 'branches', ...dialog, clicks: [row(LARCH)] },
   { id: 'branches-rename', ...dialog, clicks: [row(LARCH), '[data-branch-row] button:nth-child(5)'] },
-  { id: 'branches-one', path, stage: { happenings: talk }, dialog: 'branches' },
+  { id: 'branches-one', path, stage: { view: stage.view, happenings: talk }, dialog: 'branches' },
   { id: 'branches-archived', ...dialog, clicks: ['[data-branches] [role="switch"]'] },
   { id: 'branches-compare', ...dialog, clicks: [tab(2)] },
   { id: 'branches-compare-loading', ...dialog, answers: [[/compare/, 'never']], clicks: [tab(2)] },

@@ -123,8 +123,13 @@ export class Branching {
   }
 
   #focused(by: Id, branch: Id): void {
+    // What happened before the reader came is only where they begin.
+    if (!untrack(() => this.live.state.live)) return;
     const name = untrack(() => this.branches.find((one) => one.id === branch)?.name);
-    if (name === undefined || untrack(() => this.shown?.id) === branch) return;
+    const shown = untrack(() => this.shown?.id);
+    // Nobody is moved who has not said so.
+    if (this.#loose === null) this.#chosen ??= shown ?? null;
+    if (name === undefined || shown === branch) return;
     toast(t('branches.focused', { name: this.live.nameOf(by), branch: nameOf({ id: branch, name } as Branch, this.main) }), {
       action: { label: t('branches.go_there'), run: () => this.show(branch) },
     });

@@ -7,7 +7,7 @@
 
 import * as api from '../../api/context';
 import { problemOf } from '../../api/problem';
-import type { Problem, SessionEvent } from '../../session/protocol';
+import type { Id, Problem, SessionEvent } from '../../session/protocol';
 import type { Live } from '../session/live.svelte';
 import { addressOf, applied, type Json } from './pointer';
 import { type Wrote, Writers, wroteOf } from './tree';
@@ -21,6 +21,8 @@ const FLASH = 2_400;
 
 export class ContextDocument {
   readonly live: Live;
+  /** Null: the main one. */
+  readonly branch: Id | null;
   /** Null: not read yet. */
   value: Json | null = $state.raw(null);
   version = $state(0);
@@ -41,10 +43,10 @@ export class ContextDocument {
   #waiting: SessionEvent<'context.patched'>[] = [];
   #count = 0;
 
-  constructor(live: Live) {
+  constructor(live: Live, branch: Id | null) {
     this.live = live;
-    // It is the main branch's; others have documents of their own.
-    live.session.follow((event) => event.kind === 'context.patched' && !event.branch && this.#came(event));
+    this.branch = branch;
+    live.session.follow((event) => event.kind === 'context.patched' && (event.branch ?? null) === branch && this.#came(event));
   }
 
   get id() {
@@ -65,21 +67,26 @@ export class ContextDocument {
 
   /** Reads it again when the view says that there is more than is known here. */
   catchUp(): void {
-    const now = this.live.state.view.context?.version ?? 0;
+    const { context } = this.live.state.view;
+    const now = (this.branch === null ? context?.version : context?.branches?.[this.branch]) ?? 0;
     if (this.value === null || now > this.version) void this.load();
   }
 
   async loadConflicts(): Promise<void> {
     try {
-      this.conflicts = await api.contextConflicts(this.id);
+      this.conflicts = (await api.contextConflicts(this.id)).filter((conflict) => this.#isOwn(conflict.branch ?? null));
     } catch (error) {
       this.problem = problemOf(error);
     }
   }
 
+  #isOwn(branch: Id | null): boolean {
+    return branch === this.branch || (this.branch === null && branch === this.live.state.view.session?.main_branch);
+  }
+
   /** Reads older writes. Throws what the server refuses. */
   async loadOlder(): Promise<void> {
-    const older = await api.contextHistory(this.id, this.writes?.at(-1)?.version ?? null, PAGE);
+    const older = await api.contextHistory(this.id, this.branch, this.writes?.at(-1)?.version ?? null, PAGE);
     this.writes = [...(this.writes ?? []), ...older];
     this.hasOlder = older.length === PAGE;
     this.#note(older);
@@ -87,7 +94,7 @@ export class ContextDocument {
 
   async #load(): Promise<void> {
     try {
-      const [{ value, version }, writes] = await Promise.all([api.context(this.id), api.contextHistory(this.id, null, KNOWN)]);
+      const [{ value, version }, writes] = await Promise.all([api.context(this.id, this.branch), api.contextHistory(this.id, this.branch, null, KNOWN)]);
       this.value = value as Json;
       this.version = version;
       this.writes = writes;
@@ -130,11 +137,13 @@ export class ContextDocument {
   }
 }
 
-const documents = new WeakMap<Live, ContextDocument>();
+const documents = new WeakMap<Live, Map<Id | null, ContextDocument>>();
 
-/** Returns the document of a session; its parts on the page share one. */
-export function documentOf(live: Live): ContextDocument {
-  let known = documents.get(live);
-  if (!known) documents.set(live, (known = new ContextDocument(live)));
+/** Returns the document of a branch, the main one's for null; its parts on the page share one. */
+export function documentOf(live: Live, branch: Id | null): ContextDocument {
+  const ofAll = documents.get(live) ?? new Map<Id | null, ContextDocument>();
+  documents.set(live, ofAll);
+  let known = ofAll.get(branch);
+  if (!known) ofAll.set(branch, (known = new ContextDocument(live, branch)));
   return known;
 }

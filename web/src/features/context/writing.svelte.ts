@@ -9,15 +9,15 @@ export class Writing {
   problem: Problem | null = $state.raw(null);
   /** Somebody else has written there since: what both want. */
   report: ContextReport | null = $state.raw(null);
-  readonly #session: string;
+  readonly #doc: { readonly id: string; readonly branch: string | null };
 
-  constructor(session: string) {
-    this.#session = session;
+  constructor(doc: { readonly id: string; readonly branch: string | null }) {
+    this.#doc = doc;
   }
 
   /** Writes on the version that its author has read. Returns whether it is done. */
   send(ops: readonly ContextOp[], base: number): Promise<boolean> {
-    return this.run(() => patchContext(this.#session, ops, base));
+    return this.run(() => patchContext(this.#doc.id, this.#doc.branch, ops, base));
   }
 
   /** Does what may conflict. Returns whether it is done. */

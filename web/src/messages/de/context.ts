@@ -9,6 +9,8 @@ export default {
   read_only: 'Sie können dies lesen. Mitwirkende und höhere Rollen schreiben es; Inhaber und Moderatoren können Sie dazu machen.',
   ended: 'Die Sitzung ist beendet. Dies bleibt, wie es ist.',
   offline: 'Sie sind nicht verbunden. Dies kann veraltet sein; schreiben können Sie, sobald Sie wieder da sind.',
+  of_branch: 'Vom Zweig „{name}“',
+  loose: 'Der gezeigte Weg gehört zu keinem Zweig; dies ist, was der Hauptzweig enthält.',
   wrote: '{name} · {time}',
   news: '{name} hat {place} geändert',
   news_many: '{name} hat {place} und mehr geändert',

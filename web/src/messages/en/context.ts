@@ -10,6 +10,8 @@ export default {
   read_only: 'You can read this. Collaborators and above write it; an owner or moderator can make you one.',
   ended: 'The session has ended. This stays as it is.',
   offline: 'You are not connected. This may be older than what is there; you can write when you are back.',
+  of_branch: 'Of the branch “{name}”',
+  loose: 'The way that you look at belongs to no branch; this is what the main one holds.',
   wrote: '{name} · {time}',
   news: '{name} has changed {place}',
   news_many: '{name} has changed {place} and more',

@@ -9,6 +9,8 @@ export default {
   read_only: 'Vous pouvez lire ceci. Collaborateurs et rôles supérieurs l’écrivent ; un propriétaire ou modérateur peut vous nommer.',
   ended: 'La session est terminée. Ceci reste tel quel.',
   offline: 'Vous n’êtes pas connecté. Ceci peut être ancien ; vous pourrez écrire à votre retour.',
+  of_branch: 'De la branche « {name} »',
+  loose: 'Le chemin affiché n’appartient à aucune branche ; voici ce que contient la branche principale.',
   wrote: '{name} · {time}',
   news: '{name} a modifié {place}',
   news_many: '{name} a modifié {place} et plus encore',

@@ -18,6 +18,17 @@ function source(messages: MessageView[], change: Partial<Source> = {}): Source {
 const rows = (s: Source) => rowsOf(s, 0, s.stream!.count);
 
 describe('rows of a conversation', () => {
+  it('of a branch are those that lie on it, and follow each other', () => {
+    const times = ['10:00', '10:01', '10:02', '10:03'].map((time) => `2026-11-20T${time}:00Z`);
+    const messages = [message(0, times[0]!), message(1, times[1]!, { author: BEN }), message(2, times[2]!), message(3, times[3]!, { author: BEN })];
+    const line = { hides: (n: number) => n === 1 || n === 3, count: 2, place: (n: number) => n / 2, siblings: () => [], has: () => true, last: messages[2] };
+    const notices = [{ seq: 45, kind: 'session.resumed' as const, actor: ANA, at: times[3]!, data: {} }];
+    expect(rows(source(messages, { line })).map((row) => [row.n, row.isContinued])).toEqual([[0, false], [2, true]]);
+    // What begins with a hidden row begins the day all the same.
+    expect(rows(source(messages, { line: { ...line, hides: (n) => n < 2 } })).map((row) => [row.n, row.day !== null])).toEqual([[2, true], [3, false]]);
+    expect(lastNotices(source(messages, { line, notices }))).toHaveLength(1);
+  });
+
   it('share a header within five minutes of one author', () => {
     const list = rows(
       source([
