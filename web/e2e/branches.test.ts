@@ -59,6 +59,7 @@ describe('branches', () => {
     await ana.say('four');
     await eventually(() => ben.texts()).toEqual(['one', 'zwei', 'drei']);
     await eventually(() => ana.texts()).toEqual(['one', 'two', 'three', 'four']);
+    await eventually(() => picker(ana).getAttribute('aria-label'), 'that something was said elsewhere is told').toContain('new messages on other branches');
     expect(ben.page.url()).toContain('?branch=');
     await ben.page.reload();
     await ben.isLive();

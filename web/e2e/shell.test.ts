@@ -315,7 +315,7 @@ describe('the first minute', () => {
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'connect').toEqual([]);
     await close();
     await ana.page.locator('header h1 button').tap();
-    await ana.page.getByRole('menuitem', { name: 'Settings' }).tap();
+    await ana.page.getByRole('menuitem', { name: /^Settings/ }).tap();
     await ana.page.getByRole('heading', { name: 'Settings' }).waitFor();
     expect(await overhang(ana.page)).toBe(0);
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'settings').toEqual([]);

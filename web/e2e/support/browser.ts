@@ -125,7 +125,7 @@ export class Person {
   /** Chooses from the menu under the session's title. */
   async chooseFromTitle(name: string): Promise<void> {
     await this.page.locator('header h1 button').click();
-    await this.page.getByRole('menuitem', { name }).click();
+    await this.page.getByRole('menuitem', { name: new RegExp(`^${name}`) }).click();
   }
 
   /** Writes into the composer and presses Enter. */

@@ -24,12 +24,15 @@ export class Branching {
   asked: { view: 'tree' | 'compare' | 'merge'; other?: Id } = $state.raw({ view: 'tree' });
   /** The next branch that the reader begins is shown. */
   #expects = false;
+  /** The head of each branch when it was last looked at; null: nothing was looked at yet. */
+  #seen: ReadonlyMap<Id, Id | null> | null = $state.raw(null);
   readonly #tree: Tree | null = $derived.by(() => this.#treeNow());
   readonly line: Line | null = $derived.by(() => this.#tree?.line(this.head) ?? null);
 
   constructor(live: Live) {
     this.live = live;
     this.#chosen = typeof location === 'undefined' ? null : new URLSearchParams(location.search).get(PARAMETER);
+    live.session.listen(() => untrack(() => this.#look()));
     live.session.follow((event) => {
       const me = untrack(() => live.state.you?.participant_id);
       if (event.kind === 'branch.created' && this.#expects && event.actor === me) {
@@ -83,6 +86,17 @@ export class Branching {
     return shown && !this.isMain ? { branch: shown.id } : {};
   }
 
+  /** What an address says of the branch; empty on the main one. */
+  get search(): string {
+    const { branch } = this.target;
+    return branch === undefined ? '' : `?${PARAMETER}=${branch}`;
+  }
+
+  /** Whether something was said on a branch since the reader looked at it. */
+  hasNews(branch: Branch): boolean {
+    return this.#seen !== null && branch.id !== this.shown?.id && !branch.archived && this.#seen.get(branch.id) !== branch.head;
+  }
+
   siblings(id: Id): readonly Id[] {
     return this.#tree?.siblings(id) ?? [id];
   }
@@ -95,6 +109,7 @@ export class Branching {
     if (branch === this.main?.id) address.searchParams.delete(PARAMETER);
     else address.searchParams.set(PARAMETER, branch);
     history.replaceState(history.state, '', address);
+    untrack(() => this.#look());
   }
 
   /** Shows a line that goes through a message: that of a branch, if there is one. */
@@ -111,6 +126,14 @@ export class Branching {
   /** The next branch that the reader begins is shown as soon as it is there. */
   expect(): void {
     this.#expects = true;
+  }
+
+  /** What is there when the reader comes is not news. */
+  #look(): void {
+    if (!this.live.state.live) return;
+    const { shown } = this;
+    if (this.#seen === null) this.#seen = new Map(this.branches.map((branch) => [branch.id, branch.head]));
+    else if (shown && this.#seen.get(shown.id) !== shown.head) this.#seen = new Map(this.#seen).set(shown.id, shown.head);
   }
 
   #treeNow(): Tree | null {

@@ -6,6 +6,8 @@ import type { Actor, AnswerState, AnswerView, Id, StreamView } from '../../sessi
 const LONGEST = 300;
 
 export interface Announcement {
+  /** The message's number. */
+  n: number;
   author: Actor;
   text: string;
   answer: AnswerView | null;
@@ -23,7 +25,8 @@ export function announcements(before: StreamView | undefined, after: StreamView 
       if (m.answer) return m.answer.state !== 'streaming' && (running.has(m.id) || m.n >= before.count);
       return m.n >= before.count;
     })
-    .map(({ author, text, answer }) => ({
+    .map(({ n, author, text, answer }) => ({
+      n,
       author,
       answer: answer ?? null,
       text: text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text,

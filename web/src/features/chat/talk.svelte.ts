@@ -98,6 +98,7 @@ export class Talk {
     for (let n = (stream?.count ?? 0) - 1; n >= 0; n--) {
       const message = messageAt(stream, pages[this.stream], n);
       if (!message) return false;
+      if (this.stream === 'main' && branchingOf(this.live).line?.hides(n)) continue;
       if (!this.isMine(message) || message.redacted) continue;
       if (!this.may(message).edit) return false;
       this.edit(message);
@@ -118,7 +119,7 @@ export class Talk {
 
   /** Returns the address of a message; who may read it there is the server's to say. */
   linkTo(message: MessageView): string {
-    return `${location.origin}${location.pathname}${location.search}#m=${message.id}`;
+    return `${location.origin}${location.pathname}${this.stream === 'main' ? branchingOf(this.live).search : ''}#m=${message.id}`;
   }
 }
 
