@@ -62,7 +62,15 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
     await eventually(() => new URL(ana.page.url()).pathname).toBe('/');
     const state = async () => (await (await ana.context.request.get(`${here.server.url}/api/v1/sessions/${session}/health`)).json()) as { turn?: unknown };
     await expect.poll(async () => (await state()).turn ?? null, { timeout: LONG, interval: 200, message: 'the answer is made with nobody there' }).toBeNull();
-    await ana.page.goto(`${here.server.url}/s/${session}`);
+    // The list says so, alone and among all, and tells when it is done.
+    await ana.page.reload();
+    const row = ana.page.locator(`[data-session="${session}"]`);
+    await row.getByText('done, waits for you').waitFor();
+    await ana.page.locator('[data-alone]').click();
+    await ana.page.getByRole('button', { name: 'Those that work on alone', pressed: true }).waitFor();
+    await row.getByText('done, waits for you').waitFor();
+    await audit(ana.page);
+    await row.getByRole('link').click();
     await banner(ana, 'While nobody was here, 1 answer was finished.').waitFor();
     await ana.answers('completed').waitFor();
   });
@@ -126,6 +134,9 @@ describe('what a session came to', () => {
     await banner(ben, 'This session ended at').getByRole('link', { name: 'Report' }).click();
     const ours = ben.page.locator('[data-name="report"]');
     await ours.getByText(/^Ended at/).waitFor();
+    // The guide puts the figures into sentences, and says that it is no model.
+    await ours.getByText('Ben and Ana wrote 2 messages').or(ours.getByText('Ana and Ben wrote 2 messages')).waitFor();
+    await ours.getByText('Put together by fixed rules, not by an AI model').waitFor();
     expect(await ours.locator('[data-decision]').innerText()).toMatch(/Oak it is\.\s+Ben ·/);
     expect((await ours.getByRole('row').allInnerTexts()).map((row) => row.replace(/\s+/g, ' '))).toEqual(
       expect.arrayContaining([expect.stringMatching(/Ana Owner 1$/), expect.stringMatching(/Ben Collaborator 1$/)]),
@@ -187,5 +198,54 @@ describe('checkpoints in the page', () => {
     await choose('Now', 'Show the replay from here');
     await eventually(() => ana.texts()).toEqual(['first', 'second']);
     expect(ana.page.url()).toMatch(/\/replay\?t=\d+$/);
+  });
+});
+
+describe('what is known of a session', () => {
+  it('says who has read a message, when somebody asks', async () => {
+    const [ana, ben] = await here.two({ ben: PHONE });
+    await ana.say('have you seen this?');
+    await ben.row('have you seen this?').waitFor();
+    await ana.act(ana.row('have you seen this?'), 'More actions');
+    await ana.page.getByRole('menuitem', { name: 'Who has read it' }).click();
+    await dialog(ana).getByText('Read by 1').waitFor();
+    await dialog(ana).getByRole('listitem').filter({ hasText: 'Ben' }).waitFor();
+    await audit(ana.page);
+    await ana.page.keyboard.press('Escape');
+  });
+
+  it('has a history that is narrowed to a kind and a person, leads to the message and to the replay', async () => {
+    const [ana, ben] = await here.two({ ben: PHONE });
+    for (const text of ['one', 'two']) {
+      await ana.say(text);
+      await ben.row(text).waitFor();
+    }
+    await ben.say('three');
+    await ana.row('three').waitFor();
+    await ben.chooseFromTitle('History');
+    const rows = async () => (await dialog(ben).locator('[data-event]').allInnerTexts()).map((row) => row.replace(/\s+/g, ' '));
+    await dialog(ben).getByLabel('What').selectOption('messages');
+    await eventually(async () => (await rows()).map((row) => /(\w+) wrote (\w+)/.exec(row)?.slice(1))).toEqual([['Ben', 'three'], ['Ana', 'two'], ['Ana', 'one']]);
+    await dialog(ben).getByLabel('Who').selectOption({ label: 'Ana' });
+    await eventually(async () => (await rows()).length).toBe(2);
+    expect(await overhang(ben.page)).toBeLessThanOrEqual(0);
+    expect(await smallTargets(ben.page, '[role="dialog"]')).toEqual([]);
+    await audit(ben.page);
+    await dialog(ben).getByLabel('What').selectOption('decisions');
+    await dialog(ben).getByText('Nothing of that kind has happened').waitFor();
+    await dialog(ben).getByLabel('What').selectOption('messages');
+    await dialog(ben).locator('[data-event]').last().getByRole('button', { name: 'Show the replay from here' }).click();
+    await eventually(() => ben.texts()).toEqual(['one']);
+  });
+
+  it('tells its owner how it is doing', async () => {
+    const [ana, ben] = await here.two();
+    await ana.chooseFromTitle('Session settings');
+    const health = ana.page.locator('[data-name="health"]');
+    await health.getByText('2 people').waitFor();
+    await audit(ana.page);
+    await ben.chooseFromTitle('Session settings');
+    await dialog(ben).getByText('Only the owner changes these.').waitFor();
+    expect(await ben.page.locator('[data-name="health"]').count()).toBe(0);
   });
 });

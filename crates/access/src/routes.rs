@@ -45,6 +45,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/api/v1/sessions/{session_id}/resume", Action::In(Permission::SessionPause)),
     ("POST", "/api/v1/sessions/{session_id}/detach", Action::In(Permission::SessionChange)),
     ("GET", "/api/v1/sessions/{session_id}/report", Action::In(Permission::SessionView)),
+    ("POST", "/api/v1/sessions/{session_id}/report/summary", Action::In(Permission::TurnPrompt)),
     ("GET", "/api/v1/sessions/{session_id}/unread", Action::In(Permission::SessionView)),
     ("GET", "/api/v1/sessions/{session_id}/events/{seq}/acknowledged_by", Action::In(Permission::SessionView)),
     ("GET", "/api/v1/sessions/{session_id}/events/{seq}/known", Action::In(Permission::SessionView)),

@@ -449,6 +449,7 @@ impl Session {
             started_at: l.started_at,
             ended_at: l.ended_at,
             detached_at: self.detached_since(),
+            work_done: self.has_done_its_work(),
             participant_count: self.roster.people(),
             event_count: self.heads.iter().map(|h| h.0).sum(),
         }

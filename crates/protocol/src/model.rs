@@ -450,6 +450,9 @@ pub struct SessionInfo {
     /// Since when it works on with nobody leading it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detached_at: Option<Timestamp>,
+    /// Whether everything that was asked of it while it works on is done, and something was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub work_done: bool,
     /// How many people are participants.
     pub participant_count: u32,
     /// How many events it has, over all streams.

@@ -53,6 +53,7 @@ pub mod serve;
 pub mod settings;
 pub mod shutdown;
 pub mod state;
+pub mod summaries;
 pub mod tls;
 pub mod turns;
 pub mod ws;

@@ -67,6 +67,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(life::detach))
         .routes(routes!(life::health))
         .routes(routes!(life::report))
+        .routes(routes!(life::summarise))
         .routes(routes!(log::acknowledged_by))
         .routes(routes!(log::known))
         .routes(routes!(log::unread))

@@ -36,6 +36,7 @@ use crate::origin::Ends;
 use crate::routes::reports::Reports;
 use crate::settings::Settings;
 use crate::state::{App, Inner, Rates};
+use crate::summaries::Summaries;
 use crate::tls::TlsError;
 use crate::{metrics, shutdown, tls, turns};
 
@@ -163,6 +164,7 @@ impl Server {
             started_at: metrics::started_at(),
             calls: Arc::clone(&calls),
             reports: Reports::default(),
+            summaries: Summaries::default(),
             sockets: Sockets::default(),
             secret: clock::random(),
             hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),

@@ -23,6 +23,7 @@ use crate::operator::Operator;
 use crate::problem::ApiError;
 use crate::routes::reports::Reports;
 use crate::settings::{Limits, Settings};
+use crate::summaries::Summaries;
 
 /// What every handler can reach.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Inner {
     pub calls: Arc<ModelCalls>,
     /// What browsers have reported about the page.
     pub reports: Reports,
+    /// What ended sessions came to, in words.
+    pub summaries: Summaries,
     /// Open WebSockets and event streams.
     pub sockets: Sockets,
     /// Known to this process alone: what share codes are drawn from.

@@ -202,6 +202,7 @@ impl<'a> Log<'a> {
             started_at: None,
             ended_at: None,
             detached_at: None,
+            work_done: false,
             participant_count: 1,
             event_count: 0,
         })

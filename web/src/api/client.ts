@@ -76,6 +76,8 @@ export interface EventsPage {
   epoch: string;
   head: number;
   events: SessionEvent[];
+  /** The `after` of the next call; null at the end. A filtered call may find nothing and still have one. */
+  next?: number | null;
 }
 
 interface Options {
@@ -148,11 +150,12 @@ export const logOut = () => call<void>('DELETE', '/me');
 export const newSession = (title: string, key: string) =>
   call<SessionBody>('POST', '/sessions', { body: title ? { title } : {}, key });
 
-/** Returns own sessions, those with the newest activity first. */
-export const sessions = (search = '', page: string | null = null, limit = 30) => {
+/** Returns own sessions, those with the newest activity first; `alone`: only those that work on with nobody leading them. */
+export const sessions = (search = '', page: string | null = null, limit = 30, alone = false) => {
   const query = new URLSearchParams({ limit: String(limit) });
   if (search) query.set('search', search);
   if (page) query.set('page', page);
+  if (alone) query.set('detached', 'true');
   return call<SessionPage>('GET', `/sessions?${query}`);
 };
 
@@ -200,8 +203,28 @@ export const eventsOf = (session: Id, { kinds, by, stream = 'main', after = 0, l
   return call<EventsPage>('GET', `/sessions/${part(session)}/events?${query}`);
 };
 
+export type Summary = Schemas['Summary'];
+
 /** What a session came to; while it goes on, so far. */
-export const report = (session: Id) => call<{ is_final: boolean; report: Report }>('GET', `/sessions/${part(session)}/report`);
+export const report = (session: Id) =>
+  call<{ is_final: boolean; report: Report; summary?: Summary | null }>('GET', `/sessions/${part(session)}/report`);
+
+/** Lets the session's assistant put an ended session in words; it is asked once. */
+export const summarise = (session: Id) =>
+  call<{ summary?: Summary | null; failed?: { code: string; detail: string } | null }>('POST', `/sessions/${part(session)}/report/summary`, { body: {} });
+
+export type Health = Schemas['HealthBody'];
+
+export const health = (session: Id) => call<Health>('GET', `/sessions/${part(session)}/health`);
+
+interface Somebody {
+  participant_id: Id;
+  display_name: string;
+}
+
+/** Returns who has read as far as an event, and who has not. */
+export const acknowledgedBy = (session: Id, seq: number, stream: Stream) =>
+  call<{ acknowledged_by: Somebody[]; not_by: Somebody[] }>('GET', `/sessions/${part(session)}/events/${seq}/acknowledged_by?stream=${stream}`);
 
 /** Returns checkpoints, the newest first. */
 export const checkpoints = (session: Id, page: string | null = null) =>

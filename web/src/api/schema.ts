@@ -871,6 +871,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/report/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Puts what an ended session came to in words: its assistant is asked once, the guide puts the figures into sentences by
+         *     fixed rules. The words are kept until something in the session changes, an erased message too, and are no part of its
+         *     log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
+         */
+        post: operations["post_sessions_session_id_report_summary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/resume": {
         parameters: {
             query?: never;
@@ -3845,6 +3866,7 @@ export interface components {
             is_final: boolean;
             /** @description The figures. */
             report: components["schemas"]["Report"];
+            summary?: components["schemas"]["Summary"] | null;
         };
         /** @description Somebody in a report. */
         ReportPerson: {
@@ -4206,6 +4228,8 @@ export interface components {
             updated_at: string;
             /** @description Who can find it. */
             visibility: components["schemas"]["Visibility"];
+            /** @description Whether everything that was asked of it while it works on is done, and something was. */
+            work_done?: boolean;
         };
         /** @description A session in a list. */
         SessionItem: components["schemas"]["SessionInfo"] & {
@@ -4663,6 +4687,32 @@ export interface components {
          * @enum {string}
          */
         SuccessionReason: "left" | "away";
+        /** @description What a session came to, in words. */
+        Summary: {
+            /** @description Whether it was put together by fixed rules, not by a model. */
+            by_rules: boolean;
+            /** @description Who put it so: what people see beside its answers. */
+            label: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            made_at: string;
+            /** @description The words, as Markdown. */
+            text: string;
+        };
+        /** @description What came of asking for a summary. */
+        SummaryBody: {
+            failed?: components["schemas"]["SummaryFailure"] | null;
+            summary?: components["schemas"]["Summary"] | null;
+        };
+        /** @description Why there is no summary; the report is whole without it. */
+        SummaryFailure: {
+            /** @description A stable word, as of an answer that failed. */
+            code: string;
+            /** @description In words, for people. */
+            detail: string;
+        };
         /**
          * @description Which side a person takes in an open conflict.
          * @enum {string}
@@ -7561,6 +7611,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReportBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_report_summary: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The summary, or why there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SummaryBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

@@ -7,7 +7,7 @@
 import { untrack } from 'svelte';
 import type { Icon } from '../ui/icon';
 
-export type DialogName = 'settings' | 'keys' | 'palette' | 'connect' | 'share' | 'pause' | 'end' | 'detach' | 'session' | 'checkpoints' | 'branches';
+export type DialogName = 'settings' | 'keys' | 'palette' | 'connect' | 'share' | 'pause' | 'end' | 'detach' | 'session' | 'checkpoints' | 'branches' | 'history';
 
 /** Something that the palette offers. */
 export interface Deed {

@@ -193,6 +193,8 @@ export interface SessionInfo {
   ended_at: Timestamp | null;
   /** Since when it works on with nobody leading it. */
   detached_at?: Timestamp | null;
+  /** Everything that was asked of it meanwhile is done, and something was. */
+  work_done?: boolean;
   participant_count: number;
   event_count: number;
 }

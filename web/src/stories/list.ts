@@ -2,7 +2,7 @@
 
 import type { DialogName } from '../app/desk.svelte';
 import type { LifeView, View } from '../session/protocol';
-import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds, me, participant, people, type Stage, streaming, talk, view, SESSION } from './world';
+import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds, me, participant, people, sessionList, type Stage, streaming, talk, view, SESSION } from './world';
 import { branchStories } from './branches';
 import { contextStories } from './context';
 import { memoryStories } from './memories';
@@ -133,6 +133,13 @@ export const stories: Story[] = [
   { id: 'report-so-far', path: `${session}/report`, answers: [[/GET .*\/report$/, { ...ended, is_final: false, report: { ...ended.report, state: 'active', decisions: [], usage: [] } }]] },
   { id: 'report-loading', path: `${session}/report`, answers: [[/GET .*\/report$/, 'never']] },
   { id: 'report-denied', path: `${session}/report`, answers: [[/GET .*\/report$/, problem(404, 'not_found', 'There is nothing here, or not for you', '')]] },
+  { id: 'report-no-summary', path: `${session}/report`, answers: [[/GET \/sessions\/[^/]+$/, { id: SESSION, title: 'A table for six', settings: { recording: true, assistant: 'llama' } }], [/GET .*\/report$/, { ...ended, summary: null }], [/POST .*\/summary$/, { summary: null, failed: { code: 'model_unreachable', detail: 'The model cannot be reached.' } }]], clicks: ['[data-name="summary"] button'] },
+  { id: 'history', path: session, stage: { happenings: talk }, dialog: 'history' },
+  { id: 'history-none', path: session, stage: { happenings: talk }, dialog: 'history', answers: [[/GET .*\/events\?/, { epoch: 'abcdefghijkm', head: 9, events: [], next: null }]] },
+  { id: 'history-loading', path: session, stage: { happenings: talk }, dialog: 'history', answers: [[/GET .*\/events\?/, 'never']] },
+  { id: 'read-by', path: session, stage: { happenings: talk }, clicks: ['[data-message]', '[role="toolbar"] [aria-haspopup="menu"]', '[role="menuitem"]'], only: 'phone' },
+  { id: 'sessions-alone', path: '/', answers: [[/GET \/sessions\?/, { items: sessionList.map((one, i) => (i === 1 || i === 2 ? { ...one, is_active: true, state: 'active', detached_at: at(8, 0), work_done: i === 2 } : one)) }]] },
+  { id: 'sessions-alone-none', path: '/', answers: [[/GET \/sessions\?.*detached/, { items: [] }], [/GET \/sessions\?/, { items: sessionList.map((one) => ({ ...one, is_active: true, detached_at: at(8, 0) })) }]], clicks: ['[data-alone]'] },
   { id: 'checkpoints', path: session, stage: { happenings: talk }, dialog: 'checkpoints', clicks: ['[role="dialog"] [role="switch"]'] },
   { id: 'checkpoints-none', path: session, stage: { happenings: talk }, dialog: 'checkpoints', answers: [[/GET .*\/checkpoints/, { items: [] }]] },
   { id: 'checkpoints-reader', path: session, stage: { ...reader, happenings: talk }, dialog: 'checkpoints' },

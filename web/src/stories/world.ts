@@ -250,6 +250,12 @@ const used = { input_uncached: 18_240, cache_read: 4_096, cache_write: 0, output
 /** What a session came to. */
 export const ended = {
   is_final: true,
+  summary: {
+    text: 'The group planned a table for six until Friday. They compared oak, beech and larch by hardness, price and ageing, and chose **oak, 30 mm thick**. Chioma orders it from the sawmill for Thursday; Ben asks for the oil.\n\nStill open: who lends the clamps.',
+    label: 'llama3.2 · Ollama on this machine',
+    by_rules: false,
+    made_at: at(11, 13),
+  },
   report: {
     state: 'completed',
     reason: 'ended',
@@ -295,7 +301,10 @@ export function playServer(answers: readonly [RegExp, Answer][] = []): void {
     [/POST \/assistants\/scan$/, assistants],
     [/GET \/sessions\?/, { items: sessionList }],
     [/GET \/sessions\/[^/]+\/report$/, ended],
-    [/GET .*\/events\?.*kind=participant/, { epoch: 'abcdefghijkm', head: 118, events: people.map((one, i) => ({ kind: 'participant.joined', seq: i + 2, data: { participant: one } })) }],
+    [/GET .*\/health$/, { state: 'active', broken: null, connections: 4, online: 3, events_per_s: 2.4, queue: { commands: 0, turns: 2 }, turn: { id: id(1), age_ms: 14_000, lease_ms: 20_000 }, resources: { drivers: 1 }, memory_bytes: 1_480_000, last_at: at(10, 5), next_deadline: at(23, 25) }],
+    [/GET .*\/acknowledged_by/, { acknowledged_by: people.slice(0, 3).map((one) => ({ participant_id: one.id, display_name: one.display_name })), not_by: [{ participant_id: DMITRI, display_name: people[3]!.display_name }] }],
+    [/GET .*\/events\?.*kind=participant.joined%2Cparticipant.profile/, { epoch: 'abcdefghijkm', head: 118, events: people.map((one, i) => ({ kind: 'participant.joined', seq: i + 2, data: { participant: one } })) }],
+    [/GET .*\/events\?/, { epoch: 'abcdefghijkm', head: talk.length + 1, events: talk.filter(({ kind }) => kind !== 'turn.queued' && kind !== 'turn.progressed').map((one, i) => ({ seq: i + 2, id: id(1002 + i), stream: 'main', actor: ANA, at: at(10, 2), ...one, ...('time' in one ? { at: one.time } : {}) })), next: null }],
     ...DECIDED.map((text, i): [RegExp, Answer] => [new RegExp(`GET .*/messages/${id(2202 + i)}$`), { stream: 'main', message: { id: id(2202 + i), author: i === 0 ? CHIOMA : ANA, at: at(10, 30 + i), text, redacted: false, answer: null } }]),
     [/GET \/sessions\/[^/]+\/checkpoints/, { items: checkpoints }],
     [/GET \/sessions\/[^/]+$/, sessionList[0]],

@@ -474,6 +474,7 @@ fn changes_directory(body: &EventBody) -> bool {
             | EventBody::SessionResumed(_)
             | EventBody::SessionExpiryChanged(_)
             | EventBody::SessionDetached(_)
+            | EventBody::SessionWorkDone(_)
             | EventBody::SessionAttached(_)
             | EventBody::SessionOwnerChanged(_)
             | EventBody::ParticipantJoined(_)

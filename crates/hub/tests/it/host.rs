@@ -142,10 +142,15 @@ async fn a_detached_session_that_works_on_says_when_it_is_done() {
     house.manager.detach(session, ana).await.expect("detached");
     house.manager.disconnected(&reader.outbox);
     wait(600).await;
+    let listed = async || {
+        house.manager.detached_sessions(ana).await.expect("listed").iter().map(|i| i.work_done).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, [false], "it works on");
     work.handle.text("all of it".to_owned()).await;
     work.handle.complete(roundtable_protocol::model::EndReason::EndTurn, Default::default()).await;
     wait(90).await;
     assert_eq!(house.manager.stats().rooms, 0, "nobody needs it any more");
+    assert_eq!(listed().await, [true], "it is done");
     let mut back = house.reader(session, ana, &[MAIN]).await;
     wait(1).await;
     let kinds = kinds(&mut back, MAIN);

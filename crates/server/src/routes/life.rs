@@ -19,6 +19,7 @@ use crate::problem::ApiError;
 use crate::routes::give;
 use crate::routes::sessions::{SessionBody, read};
 use crate::state::App;
+use crate::summaries::{self, NoSummary, Summary};
 
 /// How long an assistant may take to say that it is there, before a session is resumed.
 const PROBE_FOR: Duration = Duration::from_secs(5);
@@ -171,6 +172,17 @@ pub struct ReportBody {
     is_final: bool,
     /// The figures.
     report: Report,
+    /// The same in words, once somebody has asked for them and while nothing in the session has changed since.
+    summary: Option<Summary>,
+}
+
+/// What came of asking for a summary.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SummaryBody {
+    /// The summary; null when it could not be made.
+    summary: Option<Summary>,
+    /// Why it could not be made; the report is whole without it.
+    failed: Option<NoSummary>,
 }
 
 /// Tells what a session came to: who took part, how long, what was asked, decided and used. While it goes on, the figures so
@@ -184,7 +196,26 @@ pub async fn report(
 ) -> Result<axum::Json<ReportBody>, ApiError> {
     let report = app.manager.report(session, known.user.id).await?;
     let is_final = matches!(report.state, SessionState::Completed | SessionState::Terminated);
-    Ok(axum::Json(ReportBody { is_final, report }))
+    let summary =
+        if is_final { app.summaries.made(session, summaries::head(&app, session, known.user.id).await?) } else { None };
+    Ok(axum::Json(ReportBody { is_final, report, summary }))
+}
+
+/// Puts what an ended session came to in words: its assistant is asked once, the guide puts the figures into sentences by
+/// fixed rules. The words are kept until something in the session changes, an erased message too, and are no part of its
+/// log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
+#[utoipa::path(post, path = "/api/v1/sessions/{session_id}/report/summary", tag = "sessions", params(("session_id" = SessionId, Path)),
+    responses((status = 200, description = "The summary, or why there is none", body = SummaryBody)))]
+pub async fn summarise(
+    State(app): State<App>,
+    Caller(known): Caller,
+    Path(session): Path<SessionId>,
+) -> Result<axum::Json<SummaryBody>, ApiError> {
+    let (summary, failed) = match summaries::make(&app, session, known.user.id).await? {
+        Ok(summary) => (Some(summary), None),
+        Err(failed) => (None, Some(failed)),
+    };
+    Ok(axum::Json(SummaryBody { summary, failed }))
 }
 
 /// Tells how a session is doing on this server.

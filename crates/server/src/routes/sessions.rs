@@ -303,6 +303,7 @@ pub async fn delete(
     Path(session): Path<SessionId>,
 ) -> Result<StatusCode, ApiError> {
     app.manager.delete(session, known.user.id).await?;
+    app.summaries.forget(session);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -29,6 +29,7 @@ mod rest;
 mod rubbish;
 mod shutdown;
 mod sockets;
+mod summaries;
 mod support;
 mod turns;
 

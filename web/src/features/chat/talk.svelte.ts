@@ -20,6 +20,8 @@ export class Talk {
   replyTo: MessageView | null = $state.raw(null);
   /** The message whose text is being changed, or said in other words beside it, and the new text so far. */
   editing: { id: Id; text: string; isSibling?: boolean } | null = $state(null);
+  /** The message of which somebody wants to know who has read it. */
+  readers: MessageView | null = $state.raw(null);
   /** The message that stands out because somebody went to it. */
   found: Id | null = $state(null);
   /** The message whose further actions are open. */
@@ -59,6 +61,8 @@ export class Talk {
       edit: canPost && isWhole && this.isMine(message),
       redact: this.isOpen && isWhole && ((canPost && this.isMine(message)) || can.includes('message_redact_any')),
       decide: this.isOpen && isWhole && stream === 'main' && can.includes('decision_record'),
+      // Of a recording nobody is a reader now.
+      readers: !live.now && message.seq > 0 && Boolean(live.state.you?.participant_id),
       copy: isWhole && message.text !== '',
       keep:
         this.isOpen && isWhole && stream === 'main' && message.text !== '' && can.includes('memory_write') && !live.state.view.memories?.some((memory) => memory.source === message.id),

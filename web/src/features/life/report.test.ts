@@ -22,11 +22,12 @@ const report: Report = {
   events: 12,
 };
 const told: Told = {
-  session: { id: 's', title: 'A | table\n# for six', recording: true },
+  session: { id: 's', title: 'A | table\n# for six', recording: true, assistant: 'guide' },
   isFinal: true,
   report,
   people: new Map([['a', { display_name: 'Ana <b>|', colour: 0, kind: 'user' }]]),
   decisions: [{ id: 'm1', by: 'Ana', at: AT, text: 'Oak.\n\n# 30 mm', redacted: false }],
+  summary: { text: 'They chose oak.\n# Not a heading', label: 'llama3.2', by_rules: false, made_at: AT },
   raw: {},
 };
 
@@ -41,6 +42,7 @@ describe('the report as a text', () => {
     expect(text).toContain('# Report: A \\| table \\# for six\n');
     expect(text).toContain('- Lasted: 2 hr 5 min (of it paused 1 min)');
     expect(text).toContain('> Oak.\n>\n> # 30 mm\n>\n> - Ana,');
+    expect(text).toContain('## Summary\n\n> They chose oak.\n> # Not a heading\n\n*By llama3.2, an AI model.');
     expect(text).toContain('and 1 more');
     expect(text).toContain('| Ana \\<b\\>\\| | Owner | 3 |');
     expect(text).toContain('| Somebody | Viewer | 0 |');
@@ -78,6 +80,6 @@ describe('what the report needs', () => {
     const all = await gather('s');
     expect(all.people.get('a')).toMatchObject({ display_name: 'Ana', colour: 2 });
     expect(all.decisions.map((one) => [one.id, one.by])).toEqual([['m1', 'Ana']]);
-    expect(all.session).toEqual({ id: 's', title: 'New session', recording: false });
+    expect(all.session).toEqual({ id: 's', title: 'New session', recording: false, assistant: 'guide' });
   });
 });

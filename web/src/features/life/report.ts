@@ -23,12 +23,14 @@ export interface Decision {
 }
 
 export interface Told {
-  session: { id: Id; title: string; recording: boolean };
+  session: { id: Id; title: string; recording: boolean; assistant: string };
   isFinal: boolean;
   report: Report;
   /** Everybody who was ever in it, by id. */
   people: ReadonlyMap<Id, Pick<Participant, 'display_name' | 'colour' | 'kind'>>;
   decisions: Decision[];
+  /** The same in words, once somebody has asked for them. */
+  summary: api.Summary | null;
   /** The answer of the server as it came, for those who compute with it. */
   raw: unknown;
 }
@@ -49,11 +51,12 @@ export async function gather(id: Id): Promise<Told> {
     }),
   );
   return {
-    session: { id, title: session.title || t('shell.new_session_title'), recording: session.settings.recording ?? true },
+    session: { id, title: session.title || t('shell.new_session_title'), recording: session.settings.recording ?? true, assistant: session.settings.assistant ?? 'guide' },
     isFinal: answer.is_final,
     report: answer.report,
     people,
     decisions: decisions.filter((one) => one !== null),
+    summary: answer.summary ?? null,
     raw: answer,
   };
 }
@@ -62,7 +65,7 @@ export async function gather(id: Id): Promise<Told> {
 async function namesOf(id: Id): Promise<Told['people']> {
   const people = new Map<Id, Pick<Participant, 'display_name' | 'colour' | 'kind'>>();
   for (let after = 0; ; ) {
-    const { events } = await api.eventsOf(id, { kinds: ['participant.joined', 'participant.profile_changed'], after });
+    const { events, next } = await api.eventsOf(id, { kinds: ['participant.joined', 'participant.profile_changed'], after });
     for (const event of events) {
       if (event.kind === 'participant.joined') people.set(event.data.participant.id, event.data.participant);
       else if (event.kind === 'participant.profile_changed') {
@@ -70,9 +73,8 @@ async function namesOf(id: Id): Promise<Told['people']> {
         people.set(participant, { kind: people.get(participant)?.kind ?? 'user', display_name, colour });
       }
     }
-    const last = events.at(-1);
-    if (!last || last.seq === after || events.length < 1000) return people;
-    after = last.seq;
+    if (!next || next <= after) return people;
+    after = next;
   }
 }
 
@@ -105,6 +107,9 @@ export function sourceWords({ usage }: Report): string {
   return t(sources.has('unknown') ? 'life.report_unknown' : sources.has('estimated') ? 'life.report_estimated' : 'life.report_reported');
 }
 
+/** Returns who put the summary so, and how far it can be trusted. */
+export const summaryNote = ({ by_rules, label }: api.Summary) => t(by_rules ? 'life.summary_by_rules' : 'life.summary_by_model', { name: label });
+
 /** Nothing that people wrote may turn into a heading, a row or a link of the report. */
 const plain = (text: string) => text.replace(/[\\`*_{}[\]<>#|~]/g, '\\$&').replace(/\s+/g, ' ').trim();
 const quote = (text: string) =>
@@ -126,6 +131,7 @@ export function markdownOf(told: Told): string {
     `# ${t('life.report_title')}: ${plain(session.title)}`,
     endWords(told, exactTime),
     `- ${lasted}\n- ${t('life.report_messages')}: ${count(report.messages)}`,
+    ...(told.summary ? [`## ${t('life.summary')}`, quote(told.summary.text), `*${plain(summaryNote(told.summary))}*`] : []),
     `## ${t('life.report_decisions')}`,
     ...(report.decisions.length === 0 ? [t('life.report_no_decisions')] : []),
     ...decisions.map((one) => `${one.redacted ? `> *${t('life.report_erased')}*` : quote(one.text)}\n>\n> - ${plain(one.by)}, ${exactTime(one.at)}`),

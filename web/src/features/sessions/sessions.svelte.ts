@@ -6,18 +6,25 @@
 
 import * as api from '../../api/client';
 import { problemOf } from '../../api/problem';
+import { t } from '../../app/i18n';
+import { go } from '../../app/routes';
 import type { Problem } from '../../session/protocol';
+import { toast } from '../../ui/toasts.svelte';
 
 /** How often the list is read again while it is looked at. Unit: milliseconds. */
 const EVERY_MS = 15_000;
 /** How long typing must rest before it searches. Unit: milliseconds. */
 const REST_MS = 200;
 
+/** Returns whether a session works on with nobody leading it. */
+export const worksAlone = (item: api.SessionListItem) => Boolean(item.is_active && item.detached_at);
+
 export class SessionList {
   #items = $state.raw<readonly api.SessionListItem[] | null>(null);
   #problem = $state.raw<Problem | null>(null);
   #next = $state.raw<string | null>(null);
   #search = $state('');
+  #alone = $state(false);
   #busy = $state(false);
   #loads = $state(0);
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -52,13 +59,27 @@ export class SessionList {
     this.#timer = setTimeout(() => void this.load(), REST_MS);
   }
 
+  /** Whether only those are wanted that work on with nobody leading them. */
+  get alone(): boolean {
+    return this.#alone;
+  }
+  set alone(only: boolean) {
+    this.#alone = only;
+    void this.load();
+  }
+  /** How many of those known here work on alone. */
+  get aloneCount(): number {
+    return this.#items?.filter(worksAlone).length ?? 0;
+  }
+
   async load(): Promise<void> {
     const asked = ++this.#asked;
     clearTimeout(this.#timer);
     try {
-      const page = await api.sessions(this.#search.trim());
+      const page = await api.sessions(this.#search.trim(), null, 30, this.#alone);
       // An answer to an older question is no answer to this one.
       if (asked !== this.#asked) return;
+      this.#tellDone(page.items);
       this.#items = page.items;
       this.#loads += 1;
       this.#next = page.next ?? null;
@@ -82,7 +103,7 @@ export class SessionList {
     this.#busy = true;
     const asked = this.#asked;
     try {
-      const page = await api.sessions(this.#search.trim(), this.#next);
+      const page = await api.sessions(this.#search.trim(), this.#next, 30, this.#alone);
       if (asked !== this.#asked) return;
       const known = new Set((this.#items ?? []).map((item) => item.id));
       this.#items = [...(this.#items ?? []), ...page.items.filter((item) => !known.has(item.id))];
@@ -113,6 +134,17 @@ export class SessionList {
     this.#next = null;
     this.#problem = null;
     this.#search = '';
+    this.#alone = false;
+  }
+
+  /** What was done while nobody was there is told once, to whoever looks at the list. */
+  #tellDone(now: readonly api.SessionListItem[]): void {
+    const worked = new Set(this.#items?.filter((item) => worksAlone(item) && !item.work_done).map((item) => item.id));
+    for (const item of now) {
+      if (!item.work_done || !worked.has(item.id)) continue;
+      const title = item.title || t('shell.new_session_title');
+      toast(t('life.alone_notice', { title }), { tone: 'good', action: { label: t('life.alone_open'), run: () => go(`/s/${item.id}`) } });
+    }
   }
 
   #again(): void {

@@ -92,6 +92,11 @@ impl Session {
         self.lifecycle.host.detached.as_ref().map(|d| d.since)
     }
 
+    /// Returns whether it was told that what was asked while it is detached is done.
+    pub fn has_done_its_work(&self) -> bool {
+        self.lifecycle.host.detached.as_ref().is_some_and(|d| d.told)
+    }
+
     /// Returns whether it is recorded that the owner is connected.
     pub fn host_is_here(&self) -> bool {
         self.lifecycle.host.here

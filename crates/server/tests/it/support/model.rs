@@ -52,6 +52,11 @@ impl Model {
         soon("a call of the model", self.asked.recv()).await.expect("a call")
     }
 
+    /// Returns whether there was no call besides those that were waited for.
+    pub fn was_not_asked(&mut self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+
     /// Waits until the other side has let go of a held call.
     pub async fn let_go(&mut self) {
         soon("the end of a held call", self.let_go.recv()).await.expect("the end");
