@@ -100,6 +100,8 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/api/v1/sessions/{session_id}/branches/{branch_id}/messages", Action::In(Permission::SessionView)),
     ("POST", "/api/v1/sessions/{session_id}/branches/{branch_id}/merge", Action::PerCommand),
     ("POST", "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}/restore", Action::PerCommand),
+    ("POST", "/api/v1/sessions/{session_id}/fork", Action::Host),
+    ("GET", "/api/v1/sessions/{session_id}/lineage", Action::In(Permission::SessionView)),
     ("GET", "/api/v1/sessions/{session_id}/checkpoints", Action::In(Permission::SessionView)),
     ("POST", "/api/v1/sessions/{session_id}/checkpoints", Action::PerCommand),
     ("GET", "/api/v1/sessions/{session_id}/checkpoints/{checkpoint_id}", Action::In(Permission::SessionView)),

@@ -1,9 +1,11 @@
 //! What comes in beside a command, and what comes out of a decision.
 
+use roundtable_protocol::branching::{CopiedFrom, ForkedFrom};
 use roundtable_protocol::grant::Grant;
 use roundtable_protocol::ids::{
     DEFAULT_PROJECT, Epoch, MessageId, ParticipantId, ProjectId, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
 };
+use roundtable_protocol::memory::Memory;
 use roundtable_protocol::model::{Attachment, SessionKind, Settings, Visibility};
 use roundtable_protocol::{Code, Event, Problem};
 
@@ -88,6 +90,30 @@ pub struct Founding {
     pub start: bool,
     /// The assistant that is a participant from the start: who it is and its name.
     pub assistant: Option<(UserId, String)>,
+}
+
+/// What a session that begins as a copy of another one holds at its beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copied {
+    /// Of what.
+    pub from: ForkedFrom,
+    /// The messages, oldest first.
+    pub messages: Vec<CopiedMessage>,
+    /// The shared context: an object.
+    pub context: serde_json::Value,
+    /// What was kept in mind of those messages.
+    pub memories: Vec<Memory>,
+}
+
+/// A message that is copied into another session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopiedMessage {
+    /// Which one, and how it was there.
+    pub from: CopiedFrom,
+    /// What it says.
+    pub text: String,
+    /// Whether it is marked as a decision.
+    pub decision: bool,
 }
 
 impl Founding {

@@ -17,7 +17,7 @@ pub mod permission;
 pub mod presence;
 pub mod session;
 
-pub use context::{Caller, Context, Decision, Founding, Owed, Rejection, Upload};
+pub use context::{Caller, Context, Copied, CopiedMessage, Decision, Founding, Owed, Rejection, Upload};
 pub use permission::permission;
 pub use presence::Presence;
 pub use session::Session;

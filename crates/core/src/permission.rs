@@ -42,7 +42,8 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         | Command::BranchMove(_)
         | Command::BranchRename(_)
         | Command::BranchArchive(_)
-        | Command::BranchMerge(_) => Permission::BranchWrite,
+        | Command::BranchMerge(_)
+        | Command::SessionFork(_) => Permission::BranchWrite,
         Command::BranchFocus(_) => Permission::BranchManage,
         Command::MemoryAdd(_) | Command::MemoryEdit(_) | Command::MemoryRemove(_) => Permission::MemoryWrite,
         Command::ActionDefineType(_) => Permission::SessionChange,
@@ -57,6 +58,7 @@ pub fn permission(command: &Command, stream: Stream) -> Permission {
         | Command::TurnLose(_)
         | Command::SessionAttach(_)
         | Command::SessionMissHost(_)
-        | Command::SessionArchive(_) => Permission::TurnDrive,
+        | Command::SessionArchive(_)
+        | Command::CopiesErase(_) => Permission::TurnDrive,
     }
 }

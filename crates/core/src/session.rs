@@ -17,6 +17,7 @@
 //! | `document` | the shared context: a document for each branch, who wrote what, conflicts |
 //! | `owed` | what the state says must be done, and when to look again |
 //! | `snapshot` | the private state snapshot |
+//! | `forks` | which session it began as a copy of, and which began as copies of it |
 //! | `draft` | numbering and naming events while a decision is made |
 //! | `text` | what people may write into fields, and `@name` |
 
@@ -30,7 +31,7 @@ use roundtable_protocol::report::Report;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::context::{Caller, Context, Decision, Founding, Rejection};
+use crate::context::{Caller, Context, Copied, Decision, Founding, Rejection};
 use crate::permission::permission;
 
 mod actions;
@@ -38,6 +39,7 @@ mod branches;
 mod checkpoints;
 mod document;
 mod draft;
+mod forks;
 mod lifecycle;
 mod memories;
 mod messages;
@@ -50,6 +52,7 @@ mod turns;
 pub use actions::MAX_ACTION_TYPES;
 pub use branches::{Compared, MAX_BRANCHES, MAX_PICKED};
 pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
+pub use forks::{MAX_COPIED, MAX_FORKS, fork_of};
 pub use lifecycle::host::HOST_GRACE;
 pub use lifecycle::limits::WARN_BEFORE;
 pub use memories::MAX_MEMORIES;
@@ -62,6 +65,7 @@ use branches::Branches;
 use checkpoints::Checkpoints;
 use document::Documents;
 use draft::By;
+use forks::Forks;
 use lifecycle::{Lifecycle, host, limits, moves, report};
 use memories::Memories;
 use messages::Messages;
@@ -105,6 +109,7 @@ pub struct Session {
     documents: Documents,
     memories: Memories,
     actions: Actions,
+    forks: Forks,
 }
 
 impl Session {
@@ -124,6 +129,7 @@ impl Session {
             documents: Documents::default(),
             memories: Memories::default(),
             actions: Actions::default(),
+            forks: Forks::default(),
         }
     }
 
@@ -132,7 +138,20 @@ impl Session {
     /// # Errors
     /// A field is not usable, or asks for what this server does not have.
     pub fn create(cx: &Context<'_>, key: Uuid, founding: &Founding) -> Result<Decision, Rejection> {
-        lifecycle::decide_create(cx, key, founding)
+        lifecycle::decide_create(cx, key, founding, None)
+    }
+
+    /// Decides how a session begins as a copy of another one: as any session does, then with what was copied.
+    ///
+    /// # Errors
+    /// A field is not usable.
+    pub fn create_copy(
+        cx: &Context<'_>,
+        key: Uuid,
+        founding: &Founding,
+        copied: &Copied,
+    ) -> Result<Decision, Rejection> {
+        forks::decide_copy(cx, key, founding, copied)
     }
 
     /// Decides what the command in `envelope` would do now. Pure: changes nothing.
@@ -183,6 +202,8 @@ impl Session {
             Command::BranchArchive(data) => branches::decide_archive(&by, data),
             Command::BranchFocus(data) => branches::decide_focus(&by, data),
             Command::BranchMerge(data) => branches::decide_merge(&by, data),
+            Command::SessionFork(data) => forks::decide_fork(&by, data),
+            Command::CopiesErase(data) => forks::decide_erase(&by, data),
             Command::TurnAsk(data) => turns::decide_ask(&by, data),
             Command::TurnEdit(data) => turns::decide_edit(&by, data),
             Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
@@ -222,6 +243,7 @@ impl Session {
             EventBody::SessionCreated(data) => {
                 self.lifecycle.apply_created(data, at);
                 self.branches.apply_began(event, data);
+                self.forks.apply_began(data);
             }
             EventBody::SessionStarted(_) => self.lifecycle.apply_started(at),
             EventBody::SessionRenamed(data) => {
@@ -284,6 +306,7 @@ impl Session {
             EventBody::BranchArchived(data) => self.branches.apply_archived(data),
             EventBody::BranchFocused(data) => self.branches.apply_focused(data),
             EventBody::BranchMerged(data) => self.branches.apply_merged(data),
+            EventBody::SessionForked(data) => self.forks.apply_forked(event, data),
             EventBody::TurnQueued(data) => {
                 self.turns.apply_queued(data, at, event.header.branch);
                 self.messages.apply_touched(event, data.message);
@@ -450,6 +473,7 @@ impl Session {
             ended_at: l.ended_at,
             detached_at: self.detached_since(),
             work_done: self.has_done_its_work(),
+            forked_from: self.forked_from(),
             participant_count: self.roster.people(),
             event_count: self.heads.iter().map(|h| h.0).sum(),
         }

@@ -16,6 +16,7 @@
 //! | `fanout` | who gets what, coalescing |
 //! | `joins` | subscribe, then read, then release |
 //! | [`library`] | short calls and a watcher, for programs without a server |
+//! | `lineage` | what sessions owe their copies |
 //! | `lanes` | ephemeral slots, newest wins |
 //! | [`replay`] | the state at any place of the log, and what followed at its pace |
 //! | `views` | view snapshots and pages, made off the room's task |
@@ -33,6 +34,7 @@ mod grants;
 mod joins;
 mod lanes;
 pub mod library;
+mod lineage;
 pub mod manager;
 pub mod metrics;
 pub mod outbox;
@@ -48,8 +50,8 @@ pub use context::{ContextValue, ContextWritten};
 pub use frame::Frame;
 pub use manager::MemoryQuery;
 pub use manager::{
-    Acknowledged, BranchList, Comparison, Created, EventPage, Health, History, HistoryQuery, Known, PathMessage,
-    SessionManager, Standing, Stats, TurnHealth, Unread,
+    Acknowledged, BranchList, Comparison, Created, EventPage, Health, History, HistoryQuery, Known, Lineage,
+    PathMessage, SessionManager, Standing, Stats, TurnHealth, Unread,
 };
 pub use metrics::Metrics;
 pub use outbox::Outbox;

@@ -35,12 +35,14 @@ use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
 use crate::turns::TurnWork;
 
 mod branches;
+mod forks;
 mod life;
 mod log;
 mod memories;
 
 pub use memories::MemoryQuery;
 
+pub use forks::Lineage;
 pub use life::{Health, TurnHealth};
 pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};
 
@@ -125,6 +127,16 @@ impl SessionManager {
         let shared = Arc::new(Shared::new(store, config, drivers));
         tokio::spawn(wake(Arc::downgrade(&shared)));
         (Self { shared }, work)
+    }
+
+    /// Returns the manager whose rooms `shared` is of.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// Returns what this manager and its rooms share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Returns the time.
@@ -348,9 +360,18 @@ impl SessionManager {
     /// # Errors
     /// The user may not, or the store cannot write.
     pub async fn delete(&self, session: SessionId, user: UserId) -> Result<(), Problem> {
-        let (deleted, answer) = oneshot::channel();
-        self.send(session, Input::Delete(user, deleted))?;
-        answer.await.map_err(|_| Problem::new(Code::NotFound))?
+        for _ in 0..HAND_ON {
+            let (deleted, answer) = oneshot::channel();
+            self.send(session, Input::Delete(user, deleted))?;
+            match answer.await.map_err(|_| Problem::new(Code::NotFound))? {
+                Err(problem) if problem.code == Code::Overloaded => {
+                    // What was erased is erased in copies first.
+                    self.settle_lineage().await.map_err(unavailable)?;
+                }
+                other => return other,
+            }
+        }
+        Err(Problem::new(Code::Unavailable).retry_after_ms(1_000))
     }
 
     /// Returns what is loaded and connected.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::HubConfig;
+use crate::manager::SessionManager;
 use crate::room::{Input, Loaded, Room};
 use crate::turns::TurnWork;
 use crate::uploads;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) drivers: mpsc::Sender<TurnWork>,
     pub(crate) panics: AtomicUsize,
     pub(crate) leaving: AtomicBool,
+    /// Held while what sessions owe each other is done.
+    pub(crate) settling: tokio::sync::Mutex<()>,
     rooms: Mutex<HashMap<SessionId, Handle>>,
     /// When the rooms of sessions have panicked, lately.
     panicked: Mutex<HashMap<SessionId, Vec<Timestamp>>>,
@@ -90,7 +93,8 @@ impl Shared {
     /// Makes the shared part, with no room loaded.
     pub(crate) fn new(store: Arc<dyn Store>, config: HubConfig, drivers: mpsc::Sender<TurnWork>) -> Self {
         let (panics, leaving) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { store, config, drivers, panics, leaving, rooms: Mutex::default(), panicked: Mutex::default() }
+        let (settling, rooms, panicked) = Default::default();
+        Self { store, config, drivers, panics, leaving, settling, rooms, panicked }
     }
 
     /// Notes that a session's room has panicked.
@@ -275,6 +279,9 @@ pub(crate) async fn wake(shared: std::sync::Weak<Shared>) {
         }
         if let Err(error) = wake_due(&shared).await {
             tracing::warn!(%error, "cannot look for due sessions");
+        }
+        if let Err(error) = SessionManager::of(&shared).settle_lineage().await {
+            tracing::warn!(%error, "cannot look for what sessions owe each other");
         }
         let now = shared.now();
         if swept.is_none_or(|last| now.duration_since(last).unsigned_abs() >= uploads::SWEEP_EVERY) {

@@ -24,7 +24,7 @@ use crate::frame::{Frame, deflate, inflate};
 const FOLD_AFTER: u64 = 256;
 /// The format of what is kept, raised whenever the fold makes something else of the same events: what another version
 /// has kept is made again from the log.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How many events are read at once while folding.
 const CHUNK: usize = 2_000;
 

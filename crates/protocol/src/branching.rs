@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::Actor;
-use crate::ids::{BranchId, CheckpointId, MessageId, Seq, Stream, Timestamp};
+use crate::ids::{BranchId, CheckpointId, MemoryId, MessageId, Seq, SessionId, Stream, Timestamp};
 
 /// A point of a session that can be gone back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -131,10 +131,84 @@ pub enum RestoreHow {
 }
 
 /// Where the text of a copied message comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopiedFrom {
     /// The message.
     pub message: MessageId,
     /// Who said it.
     pub author: Actor,
+    /// How it was there, when the message is one of another session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub there: Option<Box<CopiedThere>>,
+}
+
+/// What a copy tells of a message of another session, whose people its readers may not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopiedThere {
+    /// The session.
+    pub session: SessionId,
+    /// What the author is called there.
+    pub name: String,
+    /// Whether the author is an assistant.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub agent: bool,
+    /// When it was said.
+    pub at: Timestamp,
+    /// How many files came with it; they stay there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub files: usize,
+}
+
+impl CopiedFrom {
+    /// Returns the session that the message is in, when that is another one.
+    pub fn session(&self) -> Option<SessionId> {
+        self.there.as_ref().map(|there| there.session)
+    }
+}
+
+/// Where a memory was copied from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopiedMemory {
+    /// The session.
+    pub session: SessionId,
+    /// The memory.
+    pub memory: MemoryId,
+}
+
+/// Which point of which session a session began as a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ForkedFrom {
+    /// The session.
+    pub session: SessionId,
+    /// The branch whose messages were copied.
+    pub branch: BranchId,
+    /// The last one of them; absent: none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// The seq in that session's `main` up to which its shared context was taken over.
+    pub seq: Seq,
+    /// How many older messages were left out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub left_out: u64,
+}
+
+/// A session that began as a copy of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fork {
+    /// The session.
+    pub session: SessionId,
+    /// The branch of this session whose messages it has.
+    pub branch: BranchId,
+    /// The last one of them; null: none.
+    pub message: Option<MessageId>,
+    /// The seq in `main` up to which it took over the shared context.
+    pub seq: Seq,
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

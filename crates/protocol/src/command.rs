@@ -156,6 +156,12 @@ pub enum Command {
     /// Bring what was said on one branch to another.
     #[serde(rename = "branch.merge")]
     BranchMerge(BranchMerge),
+    /// Begin another session as a copy of this one.
+    #[serde(rename = "session.fork")]
+    SessionFork(SessionFork),
+    /// Erase copies of what was erased where it came from.
+    #[serde(rename = "copies.erase")]
+    CopiesErase(CopiesErase),
     /// Ask the assistant about a message that is there already.
     #[serde(rename = "turn.ask")]
     TurnAsk(TurnAsk),
@@ -247,6 +253,8 @@ impl Command {
         "memory.remove",
         "action.define_type",
         "action.perform",
+        "session.fork",
+        "copies.erase",
     ];
 
     /// Returns the command's name.
@@ -302,6 +310,8 @@ impl Command {
             Self::MemoryRemove(_) => 47,
             Self::ActionDefineType(_) => 48,
             Self::ActionPerform(_) => 49,
+            Self::SessionFork(_) => 50,
+            Self::CopiesErase(_) => 51,
         };
         Self::NAMES[i]
     }
@@ -320,6 +330,7 @@ impl Command {
                 | Self::SessionAttach(_)
                 | Self::SessionMissHost(_)
                 | Self::SessionArchive(_)
+                | Self::CopiesErase(_)
         )
     }
 }

@@ -243,6 +243,8 @@ kinds! {
     BranchFocused = "branch.focused",
     /// What was said on one branch has come to another.
     BranchMerged = "branch.merged",
+    /// Another session began as a copy of this one up to a point.
+    SessionForked = "session.forked",
     /// The assistant was asked.
     TurnQueued = "turn.queued",
     /// What is asked has changed while it waits.

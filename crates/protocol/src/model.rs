@@ -453,6 +453,9 @@ pub struct SessionInfo {
     /// Whether everything that was asked of it while it works on is done, and something was.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub work_done: bool,
+    /// What it began as a copy of; absent: it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<crate::branching::ForkedFrom>,
     /// How many people are participants.
     pub participant_count: u32,
     /// How many events it has, over all streams.

@@ -140,6 +140,7 @@ codes! {
     MainBranchStays = "main_branch_stays", 409, false, "The main branch is not put away", "Caller: choose another branch.";
     TooManyBranches = "too_many_branches", 409, false, "The session has 200 branches", "Caller: put some away.";
     HeadMoved = "head_moved", 409, false, "Somebody has written on the branch meanwhile", "Caller: read what is new, then send again with the new head.";
+    TooManyForks = "too_many_forks", 409, false, "200 sessions began as copies of this one", "Caller: fork one of them.";
     NothingToMerge = "nothing_to_merge", 409, false, "Everything on that branch is there already", "Nobody: nothing was changed.";
     Overloaded = "overloaded", 503, true, "The session has too much to do", "Caller: send again after retry_after_ms.";
     RateLimited = "rate_limited", 429, true, "Too many requests", "Caller: wait retry_after_ms.";

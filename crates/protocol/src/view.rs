@@ -275,7 +275,7 @@ impl View {
             EventBody::MessagePosted(data) => {
                 stream.push(MessageView {
                     parent: data.parent,
-                    copied_from: data.copied_from,
+                    copied_from: data.copied_from.clone(),
                     reply_to: data.reply_to,
                     mentions: data.mentions.clone(),
                     ask: data.ask,
@@ -314,6 +314,7 @@ impl View {
             EventBody::BranchArchived(data) => self.branching.with(data.branch, |b| b.archived = data.archived),
             EventBody::BranchFocused(data) => self.branching.focus = Some(data.branch),
             EventBody::BranchMerged(data) => self.branching.merged(data),
+            EventBody::SessionForked(data) => self.branching.forked(event, data),
             EventBody::TurnQueued(data) => self.queued(data, at),
             EventBody::TurnEdited(_) => {}
             EventBody::TurnWithdrawn(data) => self.turns.retain(|t| t.id != data.turn),

@@ -12,6 +12,7 @@ pub mod checkpoints;
 pub mod codes;
 pub mod context;
 pub mod events;
+pub mod forks;
 pub mod guests;
 pub mod join;
 pub mod life;
@@ -92,6 +93,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(branches::get, branches::change))
         .routes(routes!(branches::messages))
         .routes(routes!(branches::merge))
+        .routes(routes!(forks::fork))
+        .routes(routes!(forks::lineage))
         .routes(routes!(checkpoints::restore))
         .routes(routes!(checkpoints::create, checkpoints::list))
         .routes(routes!(checkpoints::get, checkpoints::rename, checkpoints::delete))

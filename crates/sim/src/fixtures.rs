@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use roundtable_core::{Caller, Context, Founding, Session, Upload};
+use roundtable_core::{Caller, Context, Copied, Decision, Founding, Rejection, Session, Upload};
 use roundtable_protocol::command::{Command, Envelope, ParticipantJoin};
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{
@@ -82,6 +82,20 @@ impl Tale {
 
     /// The same under another title, or none.
     fn found_as(seed: u64, start: bool, title: &str) -> Self {
+        Self::begin(seed, start, title, Session::create)
+    }
+
+    /// The same as a copy of another session.
+    fn copied(seed: u64, copied: &Copied) -> Self {
+        Self::begin(seed, true, "", |cx, key, founding| Session::create_copy(cx, key, founding, copied))
+    }
+
+    fn begin(
+        seed: u64,
+        start: bool,
+        title: &str,
+        decide: impl FnOnce(&Context<'_>, uuid::Uuid, &Founding) -> Result<Decision, Rejection>,
+    ) -> Self {
         let mut rng = Rng::new(seed, 7);
         let id = SessionId(rng.uuid());
         let founding = Founding {
@@ -114,7 +128,7 @@ impl Tale {
         let grant = grants::system(&tale.session);
         let cx = Context { now: tale.at(), caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
         let key = tale.rng.uuid();
-        let decision = Session::create(&cx, key, &founding).expect("the tale's founding is usable");
+        let decision = decide(&cx, key, &founding).expect("the tale's founding is usable");
         tale.record(Commit { events: decision.events, redactions: decision.redactions });
         tale
     }

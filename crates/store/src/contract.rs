@@ -203,6 +203,7 @@ impl<'a> Log<'a> {
             ended_at: None,
             detached_at: None,
             work_done: false,
+            forked_from: None,
             participant_count: 1,
             event_count: 0,
         })

@@ -620,6 +620,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a new session as a copy of this one up to a message, a seq, a checkpoint or now: messages, context, memories. The
+         *     caller owns it, nobody else is in it.
+         */
+        post: operations["post_sessions_session_id_fork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/health": {
         parameters: {
             query?: never;
@@ -629,6 +649,23 @@ export interface paths {
         };
         /** Tells how a session is doing on this server. */
         get: operations["get_sessions_session_id_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/lineage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads where a session came from and what has come from it. */
+        get: operations["get_sessions_session_id_lineage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1406,19 +1443,17 @@ export interface components {
         };
         /** @description The branches of the conversation and the named points of the session. */
         BranchingView: {
-            /**
-             * @description The branches, the main one first.
-             * @default []
-             */
+            /** @description The branches, the main one first. */
             branches: components["schemas"]["Branch"][];
             /**
              * @description The checkpoints that have a name, in the order in which they were made or named. Automatic ones without a name are
              *     read with `GET .../checkpoints`.
-             * @default []
              */
             checkpoints: components["schemas"]["CheckpointInfo"][];
-            /** @default null */
             focus: components["schemas"]["BranchId"] | null;
+            forked_from?: components["schemas"]["ForkedFrom"] | null;
+            /** @description The sessions that began as copies of this one. */
+            forks?: components["schemas"]["Fork"][];
         };
         /** @description `bye` */
         Bye: {
@@ -1576,7 +1611,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "no_such_branch" | "not_your_branch" | "branch_is_archived" | "main_branch_stays" | "too_many_branches" | "head_moved" | "nothing_to_merge" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "no_such_branch" | "not_your_branch" | "branch_is_archived" | "main_branch_stays" | "too_many_branches" | "head_moved" | "too_many_forks" | "nothing_to_merge" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1773,6 +1808,16 @@ export interface components {
             data: components["schemas"]["BranchMerge"];
             /** @enum {string} */
             name: "branch.merge";
+        } | {
+            /** @description Begin another session as a copy of this one. */
+            data: components["schemas"]["SessionFork"];
+            /** @enum {string} */
+            name: "session.fork";
+        } | {
+            /** @description Erase copies of what was erased where it came from. */
+            data: components["schemas"]["CopiesErase"];
+            /** @enum {string} */
+            name: "copies.erase";
         } | {
             /** @description Ask the assistant about a message that is there already. */
             data: components["schemas"]["TurnAsk"];
@@ -2135,6 +2180,39 @@ export interface components {
             author: components["schemas"]["Actor"];
             /** @description The message. */
             message: components["schemas"]["MessageId"];
+            there?: components["schemas"]["CopiedThere"] | null;
+        };
+        /** @description Where a memory was copied from. */
+        CopiedMemory: {
+            /** @description The memory. */
+            memory: components["schemas"]["MemoryId"];
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description What a copy tells of a message of another session, whose people its readers may not know. */
+        CopiedThere: {
+            /** @description Whether the author is an assistant. */
+            agent?: boolean;
+            /**
+             * Format: date-time
+             * @description When it was said.
+             */
+            at: string;
+            /** @description How many files came with it; they stay there. */
+            files?: number;
+            /** @description What the author is called there. */
+            name: string;
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description Data of `copies.erase`: what was erased in the session that it was copied from. */
+        CopiesErase: {
+            /** @description The other session. */
+            from: components["schemas"]["SessionId"];
+            /** @description Its memories that were removed. */
+            memories: components["schemas"]["MemoryId"][];
+            /** @description Its messages whose text was erased. */
+            messages: components["schemas"]["MessageId"][];
         };
         /** @description Data of `decision.record`. */
         DecisionRecord: {
@@ -2458,6 +2536,11 @@ export interface components {
             /** @enum {string} */
             kind: "branch.merged";
         } | {
+            /** @description Another session began as a copy of this one up to a point. */
+            data: components["schemas"]["SessionForked"];
+            /** @enum {string} */
+            kind: "session.forked";
+        } | {
             /** @description The assistant was asked. */
             data: components["schemas"]["TurnQueued"];
             /** @enum {string} */
@@ -2637,6 +2720,48 @@ export interface components {
             detail: string;
             /** @description Where it stands: a JSON Pointer (RFC 6901). */
             pointer: string;
+        };
+        /** @description A session that began as a copy of this one. */
+        Fork: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description The branch of this session whose messages it has. */
+            branch: components["schemas"]["BranchId"];
+            /** @description Who made it. */
+            by: components["schemas"]["Actor"];
+            message?: components["schemas"]["MessageId"] | null;
+            /** @description The seq in `main` up to which it took over the shared context. */
+            seq: components["schemas"]["Seq"];
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description A session that began as a copy. */
+        ForkBody: components["schemas"]["Fork"] & {
+            /** @description What it is called; null: it is gone, or the reader may not see it. */
+            title?: string | null;
+        };
+        /** @description Which point of which session a session began as a copy of. */
+        ForkedFrom: {
+            /** @description The branch whose messages were copied. */
+            branch: components["schemas"]["BranchId"];
+            /**
+             * Format: int64
+             * @description How many older messages were left out.
+             */
+            left_out?: number;
+            message?: components["schemas"]["MessageId"] | null;
+            /** @description The seq in that session's `main` up to which its shared context was taken over. */
+            seq: components["schemas"]["Seq"];
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description What a session began as a copy of. */
+        ForkedFromBody: components["schemas"]["ForkedFrom"] & {
+            /** @description What that session is called; null: it is gone, or the reader may not see it. */
+            title?: string | null;
         };
         /** @description Something that could be connected. */
         FoundBody: {
@@ -2837,6 +2962,12 @@ export interface components {
             message_bytes: number;
             /** @description Unanswered commands to one session. */
             window: number;
+        };
+        /** @description Where a session came from and what has come from it. */
+        LineageBody: {
+            forked_from?: components["schemas"]["ForkedFromBody"] | null;
+            /** @description The sessions that began as copies of it, oldest first. */
+            forks: components["schemas"]["ForkBody"][];
         };
         /** @description A link as those see it who may manage links. */
         LinkBody: {
@@ -3150,6 +3281,7 @@ export interface components {
         };
         /** @description Data of `memory.added`. The memory's id is the event's id. */
         MemoryAdded: {
+            copied_from?: components["schemas"]["CopiedMemory"] | null;
             /** @description Whether it stands first. */
             pinned?: boolean;
             /** @description Whether text and tags have been erased. */
@@ -4061,6 +4193,7 @@ export interface components {
              * @description When it ends by itself.
              */
             expires_at?: string | null;
+            forked_from?: components["schemas"]["ForkedFrom"] | null;
             /** @description What it is for. */
             kind?: components["schemas"]["SessionKind"];
             /** @description Its main branch. */
@@ -4145,6 +4278,35 @@ export interface components {
             /** @description The cause, and what to do before the session is resumed, for people. */
             detail: string;
         };
+        /**
+         * @description Data of `session.fork`: a new session that begins as a copy of this one up to a point. At most one of `message`, `seq` and
+         *     `checkpoint`; none of them: up to now.
+         */
+        SessionFork: {
+            /** @default null */
+            branch: components["schemas"]["BranchId"] | null;
+            /** @default null */
+            checkpoint: components["schemas"]["CheckpointId"] | null;
+            /** @default null */
+            message: components["schemas"]["MessageId"] | null;
+            /** @default null */
+            seq: components["schemas"]["Seq"] | null;
+            /**
+             * @description What the new session is called; absent: as this one, unless a message gave it its title.
+             * @default null
+             */
+            title: string | null;
+        };
+        /** @description Data of `session.forked`. */
+        SessionForked: {
+            /** @description The branch whose messages it has. */
+            branch: components["schemas"]["BranchId"];
+            message?: components["schemas"]["MessageId"] | null;
+            /** @description The seq in `main` up to which it took over the shared context. */
+            seq: components["schemas"]["Seq"];
+            /** @description The new session. */
+            session: components["schemas"]["SessionId"];
+        };
         /** @description Data of `session.host_arrived`. */
         SessionHostArrived: Record<string, never>;
         /** @description Data of `session.host_left`. */
@@ -4193,6 +4355,7 @@ export interface components {
              * @description When it ends by itself.
              */
             expires_at?: string | null;
+            forked_from?: components["schemas"]["ForkedFrom"] | null;
             /** @description The session. */
             id: components["schemas"]["SessionId"];
             /** @description Whether people may write: state active or paused. */
@@ -6886,6 +7049,44 @@ export interface operations {
             };
         };
     };
+    post_sessions_session_id_fork: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SessionFork"] | null;
+            };
+        };
+        responses: {
+            /** @description The new session */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_sessions_session_id_health: {
         parameters: {
             query?: never;
@@ -6904,6 +7105,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_lineage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Both ways */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LineageBody"];
                 };
             };
             /** @description What went wrong; every code stands on the page /api/problems. */

@@ -21,7 +21,13 @@ export function began(view: BranchingView, event: SessionEvent<'session.created'
     at: event.at,
     archived: false,
   };
-  return { ...view, branches: [...view.branches, main] };
+  const from = event.data.forked_from;
+  return { ...view, branches: [...view.branches, main], ...(from && { forked_from: from }) };
+}
+
+export function forked(view: BranchingView, event: SessionEvent<'session.forked'>): BranchingView {
+  const { session, branch, message = null, seq } = event.data;
+  return { ...view, forks: [...(view.forks ?? []), { session, branch, message, seq, by: event.actor, at: event.at }] };
 }
 
 /** A message is the newest one of the branch that it was said on. */

@@ -31,7 +31,8 @@ export type NoticeKind =
   | 'memory.added'
   | 'checkpoint.restored'
   | 'branch.created'
-  | 'branch.merged';
+  | 'branch.merged'
+  | 'session.forked';
 
 export interface Notice {
   seq: number;
@@ -67,6 +68,7 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'checkpoint.restored',
   'branch.created',
   'branch.merged',
+  'session.forked',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

@@ -269,6 +269,38 @@ export type RestoreHow = 'branch' | 'in_place';
 export interface CopiedFrom {
   message: Id;
   author: Actor;
+  /** How it was there, when the message is one of another session. */
+  there?: CopiedThere | null;
+}
+
+export interface CopiedThere {
+  session: Id;
+  /** What the author is called there. */
+  name: string;
+  agent?: boolean;
+  at: Timestamp;
+  /** How many files came with it; they stay there. */
+  files?: number;
+}
+
+/** Which point of which session a session began as a copy of. */
+export interface ForkedFrom {
+  session: Id;
+  branch: Id;
+  message?: Id | null;
+  seq: number;
+  /** How many older messages were left out. */
+  left_out?: number;
+}
+
+/** A session that began as a copy of this one. */
+export interface Fork {
+  session: Id;
+  branch: Id;
+  message: Id | null;
+  seq: number;
+  by: Actor;
+  at: Timestamp;
 }
 
 export interface CheckpointInfo extends Checkpoint {
@@ -297,6 +329,7 @@ export interface EventData {
     expires_at?: Timestamp | null;
     /** Nobody has given it a title: its first message will. */
     untitled?: boolean;
+    forked_from?: ForkedFrom | null;
   };
   'session.started': Record<string, never>;
   /** `made_from`: the message that the title was made from; absent when a person gave it. */
@@ -347,7 +380,14 @@ export interface EventData {
   /** The whole checkpoint under its new name. */
   'checkpoint.renamed': { checkpoint: CheckpointInfo };
   'checkpoint.deleted': { checkpoint: Id };
-  'memory.added': { text: string; tags?: string[]; source?: Id | null; pinned?: boolean; redacted?: boolean };
+  'memory.added': {
+    text: string;
+    tags?: string[];
+    source?: Id | null;
+    pinned?: boolean;
+    redacted?: boolean;
+    copied_from?: { session: Id; memory: Id } | null;
+  };
   /** What is absent stays. */
   'memory.edited': { memory: Id; text?: string | null; tags?: string[] | null; redacted?: boolean };
   'memory.removed': { memory: Id; reason?: string | null };
@@ -377,6 +417,7 @@ export interface EventData {
     previous?: Id | null;
     messages?: Id[];
   };
+  'session.forked': { session: Id; branch: Id; message?: Id | null; seq: number };
   'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null; reads?: Id | null };
   'turn.edited': { turn: Id };
   'turn.withdrawn': { turn: Id };
@@ -592,6 +633,10 @@ export interface BranchingView {
   focus: Id | null;
   /** Those that have a name, in the order in which they were made or named. */
   checkpoints: CheckpointInfo[];
+  /** What the session began as a copy of. */
+  forked_from?: ForkedFrom | null;
+  /** The sessions that began as copies of this one. */
+  forks?: Fork[];
 }
 
 /** The document itself is read with `GET /sessions/{id}/context` and followed by the changes of `context.patched`. */

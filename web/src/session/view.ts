@@ -14,6 +14,7 @@ import {
   checkpointDeleted,
   checkpointRenamed,
   emptyBranching,
+  forked,
   said,
   withBranch,
 } from './branching';
@@ -73,6 +74,7 @@ export const KINDS: readonly EventKind[] = [
   'branch.archived',
   'branch.focused',
   'branch.merged',
+  'session.forked',
   'turn.queued',
   'turn.edited',
   'turn.withdrawn',
@@ -217,6 +219,8 @@ export function fold(view: View, event: SessionEvent): View {
       const { into, head } = event.data;
       return head ? withBranching(moved, (b) => withBranch(b, into, { head })) : moved;
     }
+    case 'session.forked':
+      return withBranching(moved, (b) => forked(b, event));
     case 'turn.queued':
       return queued(moved, event.data, at);
     case 'turn.edited':

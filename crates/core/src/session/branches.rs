@@ -324,21 +324,36 @@ pub(super) fn of_question(by: &By<'_>, question: MessageId) -> Result<BranchId, 
 }
 
 pub(super) fn decide_create(by: &By<'_>, data: &BranchCreate) -> Result<Decision, Rejection> {
+    let (from, at, seq) = point(by, "/from_branch", data.from_branch, data.message, data.seq)?;
+    let mut draft = by.draft();
+    let created = begin(by, BranchId(draft.key()), data.name.as_ref(), from, (at, Some(seq)), at)?;
+    draft.on(Some(created.branch));
+    draft.push(Stream::Main, causes(by.session, at), created);
+    Ok(draft.finish())
+}
+
+/// Returns a point of the conversation: the branch, its newest message there, and up to which seq its context belongs to it.
+pub(super) fn point(
+    by: &By<'_>,
+    pointer: &'static str,
+    branch: Option<BranchId>,
+    message: Option<MessageId>,
+    seq: Option<Seq>,
+) -> Result<(BranchId, Option<MessageId>, Seq), Rejection> {
     let session = by.session;
-    if data.message.is_some() && data.seq.is_some() {
+    if message.is_some() && seq.is_some() {
         return Err(Rejection::field("/seq", Code::InvalidField, "a message or a seq, not both"));
     }
-    if let Some(message) = data.message {
+    if let Some(message) = message {
         in_main(by, "/message", message)?;
     }
-    let from = match (data.from_branch, data.message) {
-        (Some(id), _) => existing(by, "/from_branch", id)?,
-        (None, Some(message)) => {
-            session.home(message).unwrap_or(existing(by, "/from_branch", session.branches.main())?)
-        }
-        (None, None) => existing(by, "/from_branch", session.branches.main())?,
+    let main = existing(by, pointer, session.branches.main())?;
+    let from = match (branch, message) {
+        (Some(id), _) => existing(by, pointer, id)?,
+        (None, Some(message)) => session.home(message).unwrap_or(main),
+        (None, None) => main,
     };
-    let at = match (data.message, data.seq) {
+    let at = match (message, seq) {
         (Some(message), _) => Some(message),
         (None, Some(seq)) if seq > session.heads[Stream::Main as usize] => {
             return Err(Rejection::field("/seq", Code::InvalidField, "main has no such event yet"));
@@ -346,14 +361,11 @@ pub(super) fn decide_create(by: &By<'_>, data: &BranchCreate) -> Result<Decision
         (None, Some(seq)) => session.messages.newest_at(from.head, seq),
         (None, None) => from.head,
     };
-    if data.from_branch.is_some() && at.is_some_and(|m| !session.messages.on_path(from.head, m)) {
+    if branch.is_some() && at.is_some_and(|m| !session.messages.on_path(from.head, m)) {
         return Err(off_path("/message"));
     }
-    let mut draft = by.draft();
-    let created = begin(by, BranchId(draft.key()), data.name.as_ref(), from.id, (at, data.seq), at)?;
-    draft.on(Some(created.branch));
-    draft.push(Stream::Main, causes(session, at), created);
-    Ok(draft.finish())
+    let seq = seq.unwrap_or_else(|| session.fork_seq(from, at));
+    Ok((from.id, at, session.context_kept(from.id, seq)))
 }
 
 pub(super) fn decide_move(by: &By<'_>, data: &BranchMove) -> Result<Decision, Rejection> {
@@ -485,7 +497,10 @@ fn pick(by: &By<'_>, data: &BranchMerge, into: &Branch, from: &Branch) -> Result
         let Some(Said { text, attachments, .. }) = said else {
             return Err(Rejection::field("/messages", Code::TextEmpty, format!("{id} says nothing yet")));
         };
-        let copied = session.messages.copied_from(id).unwrap_or(super::CopiedFrom { message: id, author });
+        let copied = session.messages.copied_from(id).cloned();
+        let copied = copied.unwrap_or(super::CopiedFrom { message: id, author, there: None });
+        // What has come from another session is erased by the copy that came.
+        let copied = if copied.there.is_some() { super::CopiedFrom { message: id, ..copied } } else { copied };
         let posted = MessagePosted {
             text: text.clone(),
             attachments: attachments.clone(),
@@ -545,7 +560,7 @@ fn one(by: &By<'_>, branch: BranchId, body: impl Into<roundtable_protocol::Event
     Ok(draft.finish())
 }
 
-fn causes(session: &Session, message: Option<MessageId>) -> Vec<EventId> {
+pub(super) fn causes(session: &Session, message: Option<MessageId>) -> Vec<EventId> {
     message.and_then(|id| session.message(id)).map(|m| m.event).into_iter().collect()
 }
 

@@ -149,13 +149,24 @@ fn seq_of(checkpoint: &Checkpoint) -> Seq {
     checkpoint.seqs.get(&Stream::Main).copied().unwrap_or(Seq::ZERO)
 }
 
-fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
+/// Returns where a branch was: its newest message, and up to which seq its context belongs to the checkpoint.
+pub(super) fn place(
+    by: &By<'_>,
+    checkpoint: CheckpointId,
+    branch: Option<BranchId>,
+) -> Result<(BranchId, Option<MessageId>, Seq), Rejection> {
     let session = by.session;
-    let main = session.branches.main();
-    let from = branches::existing(by, "/branch", data.branch.unwrap_or(main))?;
-    let Some(head) = head_at(session, &info.checkpoint, from.id) else {
+    let checkpoint = &existing(by, checkpoint)?.checkpoint;
+    let branch = branches::existing(by, "/branch", branch.unwrap_or_else(|| session.branches.main()))?.id;
+    let Some(head) = head_at(session, checkpoint, branch) else {
         return Err(Rejection::field("/branch", Code::NoSuchBranch, "the checkpoint does not hold that branch"));
     };
+    Ok((branch, head, session.context_kept(branch, seq_of(checkpoint))))
+}
+
+fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
+    let session = by.session;
+    let (from_branch, head, fork_seq) = place(by, info.checkpoint.id, data.branch)?;
     let name = match (&data.name, &info.checkpoint.name) {
         (Some(name), _) | (None, Some(name)) => text::filled_line("/name", name, MAX_NAME)?,
         (None, None) => format!("branch {}", session.branches().len() + 1),
@@ -163,9 +174,8 @@ fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Re
     branches::check_room(session)?;
     let mut draft = by.draft();
     let branch = BranchId(draft.key());
-    let fork_seq = session.context_kept(from.id, seq_of(&info.checkpoint));
     draft.on(Some(branch));
-    let (from_branch, fork_message) = (from.id, head);
+    let fork_message = head;
     let created =
         draft.push(Stream::Main, vec![], BranchCreated { branch, name, from_branch, fork_message, fork_seq, head });
     let restored = CheckpointRestored { checkpoint: info.checkpoint.id, how: RestoreHow::Branch, branch: Some(branch) };

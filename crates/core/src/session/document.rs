@@ -40,7 +40,7 @@ mod node;
 mod path;
 mod plan;
 
-pub(super) use branches::{Documents, adopt, restore};
+pub(super) use branches::{Documents, adopt, begin_with, restore};
 use history::{Change, History};
 use node::Node;
 use plan::{Ask, Plan, Refusal};

@@ -35,6 +35,10 @@ const REFUSAL_ID: u64 = 1 << 32;
 
 /// The branch that a new message or another answer begins.
 pub(super) const FORK_ID: u64 = 1006;
+/// The session that begins as a copy.
+pub(super) const FORK_SESSION_ID: u64 = 1007;
+/// From which the ids of what a copy begins with are derived.
+pub(super) const FORK_COPY_ID: u64 = 1008;
 
 /// A command that has been admitted: it may be given now by whom it is given.
 pub(super) struct By<'a> {

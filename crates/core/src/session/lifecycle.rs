@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roundtable_protocol::branching::ForkedFrom;
 use roundtable_protocol::command::{Command, SessionChangeDetails, SessionRename};
 use roundtable_protocol::event::{
     Actor, Event, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionEnding,
@@ -251,6 +252,8 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::ParticipantLeave(_)
         | Command::ParticipantRemove(_)
         | Command::MessageRedact(_)
+        | Command::CopiesErase(_)
+        | Command::SessionFork(_)
         | Command::TurnProgress(_)
         | Command::TurnComplete(_)
         | Command::TurnFail(_)
@@ -302,7 +305,12 @@ pub(super) fn not_active(state: SessionState) -> Rejection {
     Rejection { code: Code::SessionNotActive, detail: format!("the session is {}", state.name()), pointer: None }
 }
 
-pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) -> Result<Decision, Rejection> {
+pub(super) fn decide_create(
+    cx: &Context<'_>,
+    key: Uuid,
+    founding: &Founding,
+    forked_from: Option<ForkedFrom>,
+) -> Result<Decision, Rejection> {
     let owner_name = text::filled_line("/display_name", &founding.owner_name, text::MAX_NAME)?;
     let owner_colour = founding.owner_colour.map(text::chosen_colour).transpose()?;
     let given = text::line("/title", &founding.title, text::MAX_TITLE)?;
@@ -326,6 +334,7 @@ pub(super) fn decide_create(cx: &Context<'_>, key: Uuid, founding: &Founding) ->
         category: founding.category.as_deref().map_or(Ok(None), text::category)?,
         expires_at: founding.expires_at,
         untitled,
+        forked_from,
     };
     let assistant = match &founding.assistant {
         Some((user, name)) => Some((*user, text::filled_line("/assistant", name, text::MAX_NAME)?)),
@@ -370,14 +379,12 @@ pub(super) fn decide_rename(by: &By<'_>, data: &SessionRename) -> Result<Decisio
 }
 
 /// Calls a session that nobody has named after a message in `main`, in the same decision that posts it.
-pub(super) fn title_by(session: &Session, draft: &mut Draft, posted: EventId, text: &str) {
-    if !session.lifecycle.untitled {
-        return;
-    }
-    if let Some(title) = text::title_of(text) {
-        let made_from = Some(MessageId(posted.0));
-        draft.push(Stream::Main, vec![posted], SessionRenamed { title, made_from, untitled: false, redacted: false });
-    }
+/// Returns whether it did.
+pub(super) fn title_by(session: &Session, draft: &mut Draft, posted: EventId, text: &str) -> bool {
+    let Some(title) = text::title_of(text).filter(|_| session.lifecycle.untitled) else { return false };
+    let made_from = Some(MessageId(posted.0));
+    draft.push(Stream::Main, vec![posted], SessionRenamed { title, made_from, untitled: false, redacted: false });
+    true
 }
 
 /// Takes the title away that was made from a message which is erased.

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use roundtable_protocol::command::{MemoryAdd, MemoryEdit, MemoryRemove};
-use roundtable_protocol::event::{Actor, Event, MemoryAdded, MemoryEdited, MemoryPinned, MemoryRemoved};
+use roundtable_protocol::branching::CopiedMemory;
+use roundtable_protocol::command::{CopiesErase, MemoryAdd, MemoryEdit, MemoryRemove};
+use roundtable_protocol::event::{Actor, Event, EventBody, MemoryAdded, MemoryEdited, MemoryPinned, MemoryRemoved};
 use roundtable_protocol::grant::Permission;
 use roundtable_protocol::ids::{EventId, MemoryId, MessageId, Seq, Stream};
 use roundtable_protocol::problem::Code;
@@ -37,6 +38,7 @@ struct Entry {
     pinned: bool,
     /// Events that bear its text.
     texts: Vec<Seq>,
+    copied_from: Option<CopiedMemory>,
 }
 
 impl Memories {
@@ -56,7 +58,8 @@ impl Memories {
         let id = MemoryId(event.header.id.0);
         if self.get(id).is_none() {
             let (author, texts) = (event.header.actor, vec![event.seq]);
-            let entry = Entry { id, author, source: data.source, pinned: data.pinned, texts };
+            let (source, pinned, copied_from) = (data.source, data.pinned, data.copied_from);
+            let entry = Entry { id, author, source, pinned, texts, copied_from };
             Arc::make_mut(&mut self.all).push(entry);
         }
     }
@@ -92,7 +95,7 @@ pub(super) fn decide_add(by: &By<'_>, data: &MemoryAdd) -> Result<Decision, Reje
     }
     let mut draft = by.draft();
     let (source, pinned) = (data.source, data.pinned);
-    draft.push(Stream::Main, causes, MemoryAdded { text, tags, source, pinned, redacted: false });
+    draft.push(Stream::Main, causes, MemoryAdded { text, tags, source, pinned, redacted: false, copied_from: None });
     Ok(draft.finish())
 }
 
@@ -126,6 +129,24 @@ pub(super) fn decide_remove(by: &By<'_>, data: &MemoryRemove) -> Result<Decision
 pub(super) fn forget_of(session: &Session, draft: &mut Draft, message: MessageId) {
     for entry in session.memories.all.iter().filter(|entry| entry.source == Some(message)) {
         remove(draft, entry, Some("the message that it was made from was erased".to_owned()));
+    }
+}
+
+/// Removes the copies of memories that were removed where they came from.
+pub(super) fn erase_copies(session: &Session, draft: &mut Draft, data: &CopiesErase, reason: Option<&String>) {
+    let gone = |from: &CopiedMemory| from.session == data.from && data.memories.contains(&from.memory);
+    let removed: Vec<MemoryId> = draft
+        .events()
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::MemoryRemoved(data) => Some(data.memory),
+            _ => None,
+        })
+        .collect();
+    for entry in session.memories.all.iter().filter(|entry| entry.copied_from.as_ref().is_some_and(gone)) {
+        if !removed.contains(&entry.id) {
+            remove(draft, entry, reason.cloned());
+        }
     }
 }
 

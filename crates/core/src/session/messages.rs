@@ -19,7 +19,7 @@ use roundtable_protocol::event::{
 };
 use roundtable_protocol::frame::PAGE_MESSAGES;
 use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{AttachmentId, EventId, MessageId, ParticipantId, Seq, Stream};
+use roundtable_protocol::ids::{AttachmentId, EventId, MessageId, ParticipantId, Seq, SessionId, Stream};
 use roundtable_protocol::model::Attachment;
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub(super) struct Messages {
     /// Files that have been posted: none is posted twice.
     #[serde(skip)]
     attached: HashSet<AttachmentId>,
+    /// Copies of messages of other sessions, by what they were copied from.
+    #[serde(skip)]
+    from_elsewhere: HashMap<MessageId, Vec<MessageId>>,
 }
 
 /// The messages of one stream.
@@ -240,15 +243,21 @@ impl Messages {
     pub fn apply_posted(&mut self, event: &Event, data: &MessagePosted) -> bool {
         let (author, id) = (event.header.actor, MessageId(event.header.id.0));
         let parent = self.kept_parent(event, data.parent);
-        if let Some(copied) = data.copied_from {
-            // An erased original stays what it is, and so does the list of what must go with it.
-            self.change_quietly(event.stream, copied.message, |entry| entry.4.get_or_insert_default().copies.push(id));
-        }
         let new = !self.places.contains_key(&id);
+        match &data.copied_from {
+            // The message that it was copied from may be one of here, which came from elsewhere itself.
+            Some(copied) if self.places.contains_key(&copied.message) => {
+                // An erased original stays what it is, and so does the list of what must go with it.
+                let note = |entry: &mut Entry| entry.4.get_or_insert_default().copies.push(id);
+                self.change_quietly(event.stream, copied.message, note);
+            }
+            Some(copied) if new => self.from_elsewhere.entry(copied.message).or_default().push(id),
+            _ => {}
+        }
         if let Some(entry) = self.push(id, event, author, parent) {
             entry.set(REDACTED, data.redacted);
             if data.copied_from.is_some() {
-                entry.4.get_or_insert_default().copied_from = data.copied_from;
+                entry.4.get_or_insert_default().copied_from.clone_from(&data.copied_from);
             } else if !data.attachments.is_empty() {
                 let ids: Vec<AttachmentId> = data.attachments.iter().map(|a| a.id).collect();
                 entry.4.get_or_insert_default().attachments.clone_from(&ids);
@@ -433,8 +442,15 @@ impl Messages {
         if parent == last { None } else { Some(parent.unwrap_or(MessageId::NIL)) }
     }
 
-    pub fn copied_from(&self, id: MessageId) -> Option<CopiedFrom> {
-        self.main(self.number(id)?)?.4.as_ref()?.copied_from
+    pub fn copied_from(&self, id: MessageId) -> Option<&CopiedFrom> {
+        self.main(self.number(id)?)?.4.as_ref()?.copied_from.as_ref()
+    }
+
+    /// Returns the copies here of a message of another session.
+    pub fn copies_from(&self, session: SessionId, id: MessageId) -> Vec<MessageId> {
+        let mut copies = self.from_elsewhere.get(&id).cloned().unwrap_or_default();
+        copies.retain(|copy| self.copied_from(*copy).and_then(CopiedFrom::session) == Some(session));
+        copies
     }
 
     /// Returns every message whose text was copied from `id`, copies of copies too.
@@ -471,6 +487,8 @@ impl Messages {
         self.places.clear();
         self.attached.clear();
         self.forks.clear();
+        self.from_elsewhere.clear();
+        let mut copies = Vec::new();
         for stream in Stream::ALL {
             let line = &self.lines[stream as usize];
             let full = |(i, page): (usize, &Arc<Vec<Entry>>)| {
@@ -493,9 +511,14 @@ impl Messages {
                     }
                     self.forks.entry(parent).or_default().push(n);
                 }
+                if let Some(copied) = entry.4.as_ref().and_then(|more| more.copied_from.as_ref()) {
+                    copies.push((copied.message, entry.0));
+                }
                 self.attached.extend(entry.attachments());
             }
         }
+        copies.retain(|(from, _)| !self.places.contains_key(from));
+        copies.into_iter().for_each(|(from, copy)| self.from_elsewhere.entry(from).or_default().push(copy));
         true
     }
 }
@@ -601,24 +624,23 @@ pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decisio
         return Err(Code::MessageIsRedacted.into());
     }
     let mut draft = by.draft();
-    let running = by.session.running_turn().is_some_and(|t| t.answer == data.message);
-    turns::withdraw_all(by.session, &mut draft, |question, _| question == data.message);
-    if running {
-        turns::stop_running(by.session, &mut draft);
-    }
-    draft.push(message.stream, vec![message.event], MessageRedacted { message: data.message, reason: reason.clone() });
-    lifecycle::untitle(by.session, &mut draft, data.message);
-    memories::forget_of(by.session, &mut draft, data.message);
-    draft.redact(by.session.messages.texts(data.message));
-    for copy in by.session.messages.copies(data.message) {
-        let Some(message) = by.session.messages.get(copy).filter(|m| !m.redacted) else { continue };
-        turns::withdraw_all(by.session, &mut draft, |question, _| question == copy);
-        draft.push(message.stream, vec![message.event], MessageRedacted { message: copy, reason: reason.clone() });
-        lifecycle::untitle(by.session, &mut draft, copy);
-        memories::forget_of(by.session, &mut draft, copy);
-        draft.redact(by.session.messages.texts(copy));
-    }
+    erase(by.session, &mut draft, data.message, reason.as_ref());
     Ok(draft.finish())
+}
+
+/// Erases a message, everything that was made of it, and its copies here.
+pub(super) fn erase(session: &Session, draft: &mut Draft, id: MessageId, reason: Option<&String>) {
+    for id in std::iter::once(id).chain(session.messages.copies(id)) {
+        let Some(message) = session.messages.get(id).filter(|m| !m.redacted) else { continue };
+        turns::withdraw_all(session, draft, |question, _| question == id);
+        if session.running_turn().is_some_and(|t| t.answer == id) {
+            turns::stop_running(session, draft);
+        }
+        draft.push(message.stream, vec![message.event], MessageRedacted { message: id, reason: reason.cloned() });
+        lifecycle::untitle(session, draft, id);
+        memories::forget_of(session, draft, id);
+        draft.redact(session.messages.texts(id));
+    }
 }
 
 /// Erases messages, then memories and actions, the oldest first, as many as fit one commit.

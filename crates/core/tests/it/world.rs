@@ -38,7 +38,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 53;
+const KINDS: u8 = 55;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -190,9 +190,10 @@ impl World {
             }
         }
         if self.session.state().is_ended() && decided.is_ok() {
+            // Or begins another session, which is none of this one's.
             let only_takes_away = matches!(
                 envelope.command.name(),
-                "message.redact" | "participant.leave" | "participant.remove" | "session.archive"
+                "message.redact" | "participant.leave" | "participant.remove" | "session.archive" | "session.fork"
             );
             let mends = self.session.state() == SessionState::Failed
                 && match &envelope.command {
@@ -646,6 +647,17 @@ impl World {
             50 => Command::BranchArchive(c::BranchArchive { branch: self.branch(t), archived: !t.b.is_multiple_of(3) }),
             51 => Command::BranchFocus(c::BranchFocus { branch: self.branch(t) }),
             52 => Command::BranchMerge(self.merge(t)),
+            53 => Command::SessionFork(c::SessionFork {
+                message: t.a.is_multiple_of(2).then_some(message),
+                seq: (t.b % 4 == 1).then_some(Seq(u64::from(t.a))),
+                checkpoint: (t.b % 4 == 2).then(|| self.checkpoint(t)),
+                ..Default::default()
+            }),
+            54 => Command::CopiesErase(c::CopiesErase {
+                from: self.session.id(),
+                messages: vec![message],
+                memories: vec![self.memory(t)],
+            }),
             _ => return None,
         })
     }

@@ -135,6 +135,11 @@ impl SessionManager {
     pub async fn fail(&self, session: SessionId, code: &str, detail: &str) -> Result<Receipt, Problem> {
         let command = Command::SessionFail(SessionFail { code: code.to_owned(), detail: detail.to_owned() });
         let envelope = Envelope { key: clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+        self.rule(session, envelope).await
+    }
+
+    /// Gives a command of the server's own.
+    pub(crate) async fn rule(&self, session: SessionId, envelope: Envelope) -> Result<Receipt, Problem> {
         self.ask_for(session, Caller::System, Subject::Rule, envelope, UserId::NIL).await
     }
 

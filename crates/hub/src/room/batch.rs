@@ -22,6 +22,7 @@ use roundtable_core::session::MAX_PICKED;
 use super::{Landed, Queued, Receipt, Reply, Room};
 use crate::clock;
 use crate::fanout::OutEvent;
+use crate::lineage;
 
 /// How many accepted keys a room remembers, so that a repeated one is answered without the store.
 const RECENT_KEYS: usize = 4_096;
@@ -422,9 +423,21 @@ impl Room {
             members: batch.events.iter().flat_map(|e| members(&e.event.body, &self.pending)).collect(),
             wake_at: self.pending.wake_at(at),
             at,
-            outbox: Vec::new(),
+            outbox: lineage::rows(&self.pending, batch.events.iter().map(|e| &e.event), |id| batch.title_of_fork(id)),
             documents: Vec::new(),
         }
+    }
+}
+
+impl Batch {
+    /// Returns what the session is to be called that begins as a copy by the command with that key.
+    fn title_of_fork(&self, id: EventId) -> Option<String> {
+        self.items.iter().find(|(queued, _)| queued.envelope.key == id.0).and_then(|(queued, _)| {
+            match &queued.envelope.command {
+                Command::SessionFork(data) => data.title.clone(),
+                _ => None,
+            }
+        })
     }
 }
 

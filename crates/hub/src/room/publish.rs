@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use roundtable_core::Session;
+use roundtable_protocol::branching::CopiedFrom;
 use roundtable_protocol::event::EventBody;
 use roundtable_protocol::frame::{Access, HEAD_MESSAGES, Head, ServerFrame, You};
-use roundtable_protocol::model::{Lease, Membership};
-use roundtable_protocol::view::utf16_len;
+use roundtable_protocol::model::{Lease, Membership, Participant, ParticipantKind};
+use roundtable_protocol::view::{MessageView, utf16_len};
 use roundtable_protocol::{ParticipantId, Permission, Rev, Seq, SessionId, Stream, StreamSet};
 use roundtable_store::{StateSnapshot, Store, StoreError};
 use tokio::time::Instant;
@@ -280,16 +281,36 @@ fn reason(bodies: &[EventBody], participant: Option<ParticipantId>) -> &'static 
         .unwrap_or("rights_changed")
 }
 
-fn is_agent(people: &[roundtable_protocol::model::Participant], who: roundtable_protocol::Actor) -> bool {
-    let kind =
-        |p: &roundtable_protocol::model::Participant| p.kind == roundtable_protocol::model::ParticipantKind::Agent;
-    who.participant().is_some_and(|id| people.iter().any(|p| p.id == id && kind(p)))
+/// Returns whether an assistant said first what is copied.
+fn is_agent(people: &[Participant], from: &CopiedFrom) -> bool {
+    let here = |p: &Participant| from.author.participant() == Some(p.id) && p.kind == ParticipantKind::Agent;
+    from.there.as_ref().map_or_else(|| people.iter().any(here), |there| there.agent)
+}
+
+/// Returns who said a message; of one of another session, as far as it is told.
+fn author(message: &MessageView, people: &[Participant]) -> Option<Participant> {
+    let from = message.copied_from.as_ref();
+    let id = from.map_or(message.author, |c| c.author).participant()?;
+    let Some(there) = from.and_then(|from| from.there.as_ref()) else {
+        return people.iter().find(|p| p.id == id).cloned();
+    };
+    Some(Participant {
+        id,
+        user_id: roundtable_protocol::UserId::NIL,
+        kind: if there.agent { ParticipantKind::Agent } else { ParticipantKind::User },
+        role: roundtable_protocol::Role::Viewer,
+        display_name: there.name.clone(),
+        colour: 0,
+        guest: false,
+        membership: Membership::Left,
+        joined_at: there.at,
+    })
 }
 
 /// Returns what was said on a branch, for a driver.
 fn transcript(
-    messages: &[roundtable_protocol::view::MessageView],
-    people: &[roundtable_protocol::model::Participant],
+    messages: &[MessageView],
+    people: &[Participant],
     question: roundtable_protocol::MessageId,
 ) -> Vec<TranscriptMessage> {
     messages
@@ -298,12 +319,7 @@ fn transcript(
         .map(|m| TranscriptMessage {
             id: m.id,
             // Copied words are those of who said them first.
-            author: m
-                .copied_from
-                .map_or(m.author, |c| c.author)
-                .participant()
-                .and_then(|id| people.iter().find(|p| p.id == id))
-                .cloned(),
+            author: author(m, people),
             at: m.at,
             text: m.text.clone(),
             attachments: m
@@ -311,7 +327,7 @@ fn transcript(
                 .iter()
                 .map(|a| TranscriptAttachment { attachment: a.clone(), text: None })
                 .collect(),
-            answer: m.answer.is_some() || m.copied_from.is_some_and(|c| is_agent(people, c.author)),
+            answer: m.answer.is_some() || m.copied_from.as_ref().is_some_and(|c| is_agent(people, c)),
             asks: m.id == question,
         })
         .collect()

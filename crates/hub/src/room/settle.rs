@@ -13,6 +13,8 @@ use super::batch::{Batch, Outcome};
 use super::{Landed, Queued, Receipt, Reply, Room, load};
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
+use crate::lineage;
+use crate::manager::SessionManager;
 use crate::outbox::Outbox;
 
 /// How long the server's own commands wait after the store has refused.
@@ -86,6 +88,14 @@ impl Room {
         answered.iter().for_each(|outbox| outbox.write_now());
         self.shared.config.metrics.fanout.observe(started.elapsed());
         self.owe();
+        if !self.committed.forks().is_empty() && bodies.iter().any(lineage::owes) {
+            let manager = SessionManager::of(&self.shared);
+            tokio::spawn(async move {
+                if let Err(error) = manager.settle_lineage().await {
+                    tracing::warn!(%error, "what sessions owe each other is done later");
+                }
+            });
+        }
         self.write_snapshots(false).await;
     }
 

@@ -37,6 +37,7 @@ pub enum Refusal {
 pub struct Faulty {
     pub inner: Arc<MemoryStore>,
     fates: Mutex<VecDeque<Fate>>,
+    refused: Mutex<Option<SessionId>>,
     failing_reads: AtomicUsize,
     full_views: AtomicBool,
     /// How long the state snapshots were that it was given, together.
@@ -80,6 +81,11 @@ impl Faulty {
         self.fates.lock().expect("one thread").extend(fates);
     }
 
+    /// From now on appends to that session are refused; none: no more.
+    pub fn refuse(&self, session: Option<SessionId>) {
+        *self.refused.lock().expect("one thread") = session;
+    }
+
     /// So many of the next reads of a log fail; `usize::MAX`: all of them.
     pub fn fail_reads(&self, n: usize) {
         self.failing_reads.store(n, Ordering::SeqCst);
@@ -108,7 +114,9 @@ macro_rules! delegate {
 
 impl Store for Faulty {
     fn append(&self, commit: Commit) -> Answer<'_, Appended, AppendError> {
-        let fate = self.fates.lock().expect("one thread").pop_front();
+        let is_refused = *self.refused.lock().expect("one thread") == Some(commit.session);
+        let refused = is_refused.then_some(Fate::Refused(Refusal::Unavailable));
+        let fate = refused.or_else(|| self.fates.lock().expect("one thread").pop_front());
         Box::pin(async move {
             self.appends.pass().await;
             match fate {

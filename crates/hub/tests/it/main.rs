@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod faults;
 mod faulty;
+mod forks;
 mod host;
 mod joins;
 mod life;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::branching::{MergeHow, RestoreHow};
-use crate::ids::{BranchId, CheckpointId, MessageId, Seq};
+use crate::ids::{BranchId, CheckpointId, MemoryId, MessageId, Seq, SessionId};
 use crate::model::Attachment;
 
 /// Data of `checkpoint.create`; the checkpoint's id is the command's key.
@@ -145,4 +145,37 @@ pub struct Said {
     pub text: String,
     /// Its files.
     pub attachments: Vec<Attachment>,
+}
+
+/// Data of `session.fork`: a new session that begins as a copy of this one up to a point. At most one of `message`, `seq` and
+/// `checkpoint`; none of them: up to now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionFork {
+    /// The branch whose messages are copied; absent: the one that holds `message`, else the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The last message that is copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// Everything up to this seq of `main`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// As it was at this checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointId>,
+    /// What the new session is called; absent: as this one, unless a message gave it its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// Data of `copies.erase`: what was erased in the session that it was copied from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopiesErase {
+    /// The other session.
+    pub from: SessionId,
+    /// Its messages whose text was erased.
+    pub messages: Vec<MessageId>,
+    /// Its memories that were removed.
+    pub memories: Vec<MemoryId>,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::branching::{Checkpoint, CheckpointInfo, MergeHow, RestoreHow};
-use crate::ids::{BranchId, CheckpointId, MessageId, Seq};
+use crate::ids::{BranchId, CheckpointId, MessageId, Seq, SessionId};
 
 /// Data of `checkpoint.created`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -94,6 +94,20 @@ pub struct BranchArchived {
 pub struct BranchFocused {
     /// Which branch.
     pub branch: BranchId,
+}
+
+/// Data of `session.forked`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionForked {
+    /// The new session.
+    pub session: SessionId,
+    /// The branch whose messages it has.
+    pub branch: BranchId,
+    /// The last one of them; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// The seq in `main` up to which it took over the shared context.
+    pub seq: Seq,
 }
 
 /// Data of `branch.merged`. What is copied or summed up is posted by the events beside it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::branching::CopiedFrom;
+use crate::branching::{CopiedFrom, ForkedFrom};
 use crate::grant::Role;
 use crate::ids::{BranchId, Epoch, LinkId, MessageId, ParticipantId, ProjectId, Timestamp, TurnId, UserId};
 use crate::model::{Attachment, EndReason, Lease, Participant, SessionKind, SessionState, Settings, Usage, Visibility};
@@ -49,6 +49,9 @@ pub struct SessionCreated {
     /// Whether nobody has given it a title: its first message will. Absent in logs of before: the title was given.
     #[serde(default, skip_serializing_if = "is_false")]
     pub untitled: bool,
+    /// What it began as a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
 }
 
 /// Data of `session.started`.
@@ -173,7 +176,7 @@ pub struct MessagePosted {
     /// The message that it follows. Absent: the message before it in the stream; the id of zeros: none, it begins anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<MessageId>,
-    /// The message whose text this is, when it was copied from another branch.
+    /// The message whose text this is, when it was copied from another branch or session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
 }

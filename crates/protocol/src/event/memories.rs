@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::data::is_false;
+use crate::branching::CopiedMemory;
 use crate::ids::{MemoryId, MessageId, Seq};
 
 /// Data of `memory.added`. The memory's id is the event's id.
@@ -24,6 +25,9 @@ pub struct MemoryAdded {
     /// Whether text and tags have been erased.
     #[serde(default, skip_serializing_if = "is_false")]
     pub redacted: bool,
+    /// The memory of another session that it was copied from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedMemory>,
 }
 
 /// Data of `memory.edited`; what is absent stays.

@@ -3,28 +3,41 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::branching::{Branch, CheckpointInfo};
+use crate::branching::{Branch, CheckpointInfo, Fork, ForkedFrom};
 use crate::event::{
     BranchCreated, BranchMerged, CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event, SessionCreated,
+    SessionForked,
 };
 use crate::ids::{BranchId, MessageId, Seq, Stream};
 
 /// The branches of the conversation and the named points of the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
 pub struct BranchingView {
     /// The branches, the main one first.
+    #[serde(default)]
+    #[schema(required)]
     pub branches: Vec<Branch>,
     /// The branch that whoever presents shows; null: nobody has chosen one.
+    #[serde(default)]
+    #[schema(required)]
     pub focus: Option<BranchId>,
     /// The checkpoints that have a name, in the order in which they were made or named. Automatic ones without a name are
     /// read with `GET .../checkpoints`.
+    #[serde(default)]
+    #[schema(required)]
     pub checkpoints: Vec<CheckpointInfo>,
+    /// What the session began as a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
+    /// The sessions that began as copies of this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Fork>,
 }
 
 impl BranchingView {
     /// The main branch is there from the start.
     pub(super) fn began(&mut self, event: &Event, data: &SessionCreated) {
+        self.forked_from = data.forked_from;
         self.branches.push(Branch {
             id: data.main_branch,
             name: "main".to_owned(),
@@ -51,6 +64,11 @@ impl BranchingView {
         if let Some(branch) = branch {
             branch.head = Some(message);
         }
+    }
+
+    pub(super) fn forked(&mut self, event: &Event, data: &SessionForked) {
+        let SessionForked { session, branch, message, seq } = *data;
+        self.forks.push(Fork { session, branch, message, seq, by: event.header.actor, at: event.header.at });
     }
 
     pub(super) fn created(&mut self, event: &Event, data: &BranchCreated) {

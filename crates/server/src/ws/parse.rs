@@ -175,6 +175,9 @@ mod tests {
             "session.attach",
             "session.miss_host",
             "session.archive",
+            // Who may host sessions is asked on the way in, so it has a route of its own.
+            "session.fork",
+            "copies.erase",
         ];
         let expected: Vec<&str> = Command::NAMES.iter().copied().filter(|name| !internal.contains(name)).collect();
         assert_eq!(known, expected);

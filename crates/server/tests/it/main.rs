@@ -14,6 +14,7 @@ mod documents;
 mod doors;
 mod errors;
 mod events;
+mod forks;
 mod idempotency;
 mod kill;
 mod life;

@@ -122,6 +122,8 @@ export function noticeWords(notice: Notice, live: Names): string {
       return t('chat.notice_branch', { name, title: String(data['name'] ?? '') });
     case 'branch.merged':
       return t('chat.notice_merged', { name });
+    case 'session.forked':
+      return t('chat.notice_forked', { name });
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });

@@ -116,6 +116,7 @@ export default {
   notice_restored: '{name} ist zu einem früheren Punkt zurückgegangen',
   notice_branch: '{name} hat einen Zweig begonnen: „{title}“',
   notice_merged: '{name} hat zwei Zweige zusammengeführt',
+  notice_forked: '{name} hat eine eigene Sitzung als Kopie von dieser begonnen',
   notice_settings: '{name} hat die Einstellungen geändert',
   notice_assistant: '{name} lässt jetzt {assistant} antworten',
   notice_recording: '{name} hat die Aufzeichnung eingeschaltet',

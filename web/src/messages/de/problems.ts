@@ -67,6 +67,7 @@ export default {
   too_many_branches: 'Es gibt so viele Zweige, wie eine Sitzung haben darf. Leg einen weg und versuche es noch einmal.',
   head_moved: 'Auf dem Zweig hat inzwischen jemand geschrieben. Lies, was neu ist, und sende dann noch einmal.',
   nothing_to_merge: 'Alles von diesem Zweig ist schon hier.',
+  too_many_forks: 'Aus dieser Sitzung sind so viele Kopien entstanden, wie erlaubt sind. Kopiere eine von ihnen.',
   message_too_long: 'Die Nachricht ist länger als 64 KiB. Kürze sie oder sende sie in Teilen.',
   text_empty: 'Es steht kein Text darin. Schreib etwas.',
   already_recorded: 'Das ist schon so; nichts wurde geändert.',

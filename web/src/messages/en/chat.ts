@@ -116,6 +116,7 @@ export default {
   notice_restored: '{name} went back to a checkpoint',
   notice_branch: '{name} began a branch: “{title}”',
   notice_merged: '{name} merged two branches',
+  notice_forked: '{name} began a session of their own as a copy of this one',
   notice_settings: '{name} changed the settings',
   notice_assistant: '{name} chose {assistant} to answer',
   notice_recording: '{name} switched recording on',

@@ -71,6 +71,7 @@ export default {
   too_many_branches: 'There are as many branches as a session may have. Put one away, then try again.',
   head_moved: 'Somebody has written on the branch meanwhile. Read what is new, then send again.',
   nothing_to_merge: 'Everything on that branch is here already.',
+  too_many_forks: 'As many sessions began as copies of this one as may. Copy one of them instead.',
   message_too_long: 'The message is longer than 64 KiB. Shorten it, or send it in parts.',
   text_empty: 'There is no text in it. Write something.',
   already_recorded: 'That is so already; nothing was changed.',

@@ -116,6 +116,7 @@ export default {
   notice_restored: '{name} est revenu à un point de retour',
   notice_branch: '{name} a commencé une branche : « {title} »',
   notice_merged: '{name} a fusionné deux branches',
+  notice_forked: '{name} a commencé sa propre session à partir de celle-ci',
   notice_settings: '{name} a changé les réglages',
   notice_assistant: '{name} fait maintenant répondre {assistant}',
   notice_recording: '{name} a activé l’enregistrement',

@@ -67,6 +67,7 @@ export default {
   too_many_branches: 'Il y a autant de branches qu’une session peut en avoir. Rangez-en une, puis réessayez.',
   head_moved: 'Quelqu’un a écrit sur la branche entre-temps. Lisez ce qui est nouveau, puis envoyez de nouveau.',
   nothing_to_merge: 'Tout ce qui est sur cette branche est déjà ici.',
+  too_many_forks: 'Autant de copies de cette session ont commencé qu’il est permis. Copiez-en une.',
   message_too_long: 'Le message dépasse 64 Kio. Raccourcissez-le, ou envoyez-le en parties.',
   text_empty: 'Il ne contient pas de texte. Écrivez quelque chose.',
   already_recorded: 'C’est déjà le cas ; rien n’a été changé.',

@@ -190,7 +190,7 @@ fn picked_messages_are_copies_that_are_erased_with_the_original() {
     let copy = MessageId(events[1].header.id.0);
     let E::MessagePosted(posted) = &events[1].body else { panic!("a copy") };
     let author = roundtable_protocol::Actor::Participant(room.participant("ben"));
-    assert_eq!(posted.copied_from, Some(super::super::CopiedFrom { message: other, author }));
+    assert_eq!(posted.copied_from, Some(super::super::CopiedFrom { message: other, author, there: None }));
     assert_eq!(texts(&room, main(&room)), ["one", "two", "other"]);
     let edit = Command::MessageEdit(c::MessageEdit { message: copy, text: "her words".to_owned() });
     assert_eq!(room.give("ana", Stream::Main, edit).expect_err("his words").code, Code::NotYourMessage);

@@ -106,6 +106,12 @@ impl Session {
         wanted.max(self.documents.of(self.branches.header(branch)).history.floor())
     }
 
+    /// Returns a branch's context at `seq`, or, when that cannot be told any more, the oldest that can. None is the main one.
+    pub fn context_kept_at(&self, branch: Option<BranchId>, seq: Seq) -> serde_json::Value {
+        let document = self.documents.of(branch.and_then(|id| self.branches.header(id)));
+        document.history.at(&document.root, seq).to_value()
+    }
+
     /// Returns the version of a branch's context; none while nothing has been written.
     pub(in crate::session) fn context_point(&self, branch: BranchId) -> Option<Seq> {
         Some(self.documents.of(self.branches.header(branch)).version).filter(|version| *version > Seq::ZERO)
@@ -225,6 +231,15 @@ fn changes_to(document: &Document, then: &Node) -> Result<Vec<ContextChange>, Re
         Err(plan::Refusal::Rejected(no)) => Err(no),
         Err(plan::Refusal::Conflicts(..)) => Err(Code::ContextConflict.into()),
     }
+}
+
+/// Writes what the main branch's context of a new session begins with.
+pub(in crate::session) fn begin_with(draft: &mut Draft, value: &serde_json::Value) -> Result<(), Rejection> {
+    let changes = changes_to(&UNTOUCHED, &Node::from(value))?;
+    for ops in plan::parts(changes) {
+        draft.push(Stream::Main, vec![], ContextPatched { base: Some(Seq::ZERO), ops, ..ContextPatched::default() });
+    }
+    Ok(())
 }
 
 /// Returns the branch that a command names, as headers name it, and its document; it must be open.
