@@ -42,7 +42,7 @@ const answers: [RegExp, Answer][] = [
   ],
   [/POST .*\/merge/, { status: 409, problem: { code: 'head_moved', title: 'The branch has moved on', detail: '' } }],
 ];
-const pick = '[data-branch] button';
+const pick = '[data-branch] [aria-haspopup="menu"]';
 const last = '[role="menu"] [role="menuitem"]';
 const tab = (n: number) => `[data-branches] [role="tab"]:nth-child(${n})`;
 const row = (branch: string) => `[data-branch-row="${branch}"] > div`;
