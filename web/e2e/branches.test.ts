@@ -106,6 +106,39 @@ describe('branches', () => {
     await eventually(async () => (await ben.texts())[1]).not.toBe('on my own way');
   });
 
+  it('go into a session of one\'s own: who said what is told, both know of each other, what is deleted there is gone here', async () => {
+    const [ana, ben] = await here.two();
+    await talk(ana, ben, 'plums', 'pears', 'figs');
+    const [origin] = ben.page.url().split('?');
+    await ben.choose(ben.row('pears'), 'New session from here');
+    await eventually(() => ben.texts()).toEqual(['plums', 'pears']);
+    const copy = ben.page.url();
+    expect(copy).not.toContain(origin!);
+    expect(await ben.row('plums').locator('.by').innerText()).toMatch(/Ana[\s\S]*copied by Ben/);
+    await ben.say('quinces');
+    await eventually(() => ben.texts()).toEqual(['plums', 'pears', 'quinces']);
+    expect(await ana.texts(), 'nobody else has gone anywhere').toEqual(['plums', 'pears', 'figs']);
+
+    // Whoever may not see the copy learns that there is one, and nothing of it.
+    await ana.page.getByText('Ben began a session of their own as a copy of this one').waitFor();
+    await picker(ana).click();
+    await ana.page.getByRole('menuitem', { name: /All branches/ }).click();
+    await eventually(() => dialog(ana).locator('[data-lineage]').innerText()).toMatch(/Copies of this session[\s\S]*a session that you cannot see[\s\S]*Ben/);
+    await audit(ana.page);
+    await ana.page.keyboard.press('Escape');
+    await picker(ben).click();
+    await ben.page.getByRole('menuitem', { name: /All branches/ }).click();
+    await dialog(ben).locator('[data-lineage]').getByRole('link').click();
+    await eventually(() => ben.texts()).toEqual(['plums', 'pears', 'figs']);
+    expect(ben.page.url()).toContain(origin!);
+
+    await ana.act(ana.row('plums'), 'Delete');
+    await ana.page.getByRole('button', { name: 'Yes, delete for everybody' }).click();
+    await ben.page.goto(copy);
+    await ben.isLive();
+    await eventually(() => ben.texts()).toEqual(['This text was deleted.', 'pears', 'quinces']);
+  });
+
   it('are compared side by side and merged: some messages, a summary, all of it', async () => {
     const [ana, ben] = await here.two();
     await talk(ana, ben, 'start', 'oak');

@@ -1,6 +1,6 @@
 /** Calls about branches (docs/branches.md), apart from the others, as only few need them. */
 
-import type { Branch, Id, MergeHow, MessageView } from '../session/protocol';
+import type { Branch, Fork, ForkedFrom, Id, MergeHow, MessageView } from '../session/protocol';
 import { call } from './client';
 
 /** Two branches beside each other. */
@@ -27,6 +27,12 @@ export interface Merge {
   question?: string;
 }
 
+/** What a session began as a copy of, and what began as copies of it; a title is null where the reader may not look. */
+export interface Lineage {
+  forked_from: (ForkedFrom & { title?: string | null }) | null;
+  forks: (Fork & { title?: string | null })[];
+}
+
 const at = (session: Id) => `/sessions/${encodeURIComponent(session)}/branches`;
 
 export const newBranch = (session: Id, body: { name?: string; from_branch?: Id; message?: Id }) => call<Branch>('POST', at(session), { body });
@@ -37,3 +43,8 @@ export const changeBranch = (session: Id, branch: Id, change: { name?: string; a
 export const compareBranches = (session: Id, a: Id, b: Id) => call<Comparison>('GET', `${at(session)}/compare?a=${a}&b=${b}`);
 
 export const mergeBranch = (session: Id, into: Id, merge: Merge) => call<void>('POST', `${at(session)}/${into}/merge`, { body: merge });
+
+export const lineage = (session: Id) => call<Lineage>('GET', `/sessions/${encodeURIComponent(session)}/lineage`);
+
+/** Begins a session of one's own as a copy up to a message. */
+export const forkSession = (session: Id, message: Id) => call<{ id: Id }>('POST', `/sessions/${encodeURIComponent(session)}/fork`, { body: { message } });

@@ -57,7 +57,8 @@ export class Live {
   }
 
   /** Returns who said this, by the name of then: an answer stays the answer of what gave it. */
-  authorOf({ author, answer }: Pick<MessageView, 'author' | 'answer'>): string {
+  authorOf({ author, answer, copied_from: copied }: Pick<MessageView, 'author' | 'answer' | 'copied_from'>): string {
+    if (copied) return copied.there?.name ?? this.nameOf(copied.author);
     return answer ? assistantName(answer.label) : this.nameOf(author);
   }
 }

@@ -77,7 +77,7 @@ function rowOf({ notices, unreadBefore }: Source, n: number, message: MessageVie
 }
 
 function continues(message: MessageView, before: MessageView): boolean {
-  if (message.author !== before.author || message.reply_to !== null || message.answer || before.answer) return false;
+  if (message.author !== before.author || message.copied_from?.author !== before.copied_from?.author || message.reply_to !== null || message.answer || before.answer) return false;
   return Date.parse(message.at) - Date.parse(before.at) < BURST_MS;
 }
 
