@@ -60,7 +60,11 @@ async function visited(page: Page, story: string, { options, tight }: Screen): P
   });
   await page.setViewportSize(options.viewport!);
   await page.goto(`${site.url}/stories?story=${story}`);
-  await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 15_000 });
+  const stands = await page.locator('html[data-story]').waitFor({ state: 'attached', timeout: 15_000 }).then(
+    () => true,
+    () => false,
+  );
+  if (!stands) return [...broken, 'did not stand'];
   // What fades in is measured when it is there.
   await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.effect?.getTiming().iterations === Infinity || one.finished.catch(() => {}))));
   const wide = await overhang(page);
