@@ -52,6 +52,32 @@ describe('who may do what', () => {
     await eventually(() => ana.page.locator('.people .name').allInnerTexts()).not.toContain('Ben');
   });
 
+  it('who knocks waits, is let in or is told why not', async () => {
+    const ana = await here.arrive('Ana');
+    const ben = await here.arrive('Ben');
+    const eve = await here.arrive('Eve');
+    await ana.start(here.server.url);
+    const link = await ana.share('collaborator');
+    const share = await ana.openShare();
+    const lobby = share.getByRole('switch', { name: 'Let in each one by hand' });
+    await lobby.click();
+    await eventually(() => lobby.isChecked()).toBe(true);
+    await ana.page.keyboard.press('Escape');
+    await ana.say('before you came');
+    for (const guest of [ben, eve]) {
+      await guest.page.goto(link);
+      await guest.page.getByLabel('Your name').fill(guest.name);
+      await guest.page.getByRole('button', { name: 'Join', exact: true }).click();
+      await guest.page.getByRole('heading', { name: 'You have knocked' }).waitFor();
+    }
+    await ana.page.locator('.people').getByRole('button', { name: 'Let Ben in' }).click();
+    await eventually(() => ben.texts()).toEqual(['before you came']);
+    await ana.page.getByText('Eve asks to be let in.').waitFor();
+    await ana.page.locator('.banner').getByRole('button', { name: 'Not now' }).click();
+    await eve.page.getByText('You were not let in.').waitFor();
+    await eventually(() => ana.page.locator('[data-request]').count()).toBe(0);
+  });
+
   it('a revoked link lets nobody in', async () => {
     const ana = await here.arrive('Ana');
     const eve = await here.arrive('Eve');

@@ -50,7 +50,10 @@ pub fn authorize(facts: &Facts) -> Grant {
         Subject::Participant(role) => (roles::permissions(role), streams(role, facts.side_for_viewers)),
         Subject::Door => (Permissions::NONE.with(Permission::ParticipantJoin), StreamSet::EMPTY),
         Subject::Driver => (Permissions::NONE.with(Permission::TurnDrive), StreamSet::EMPTY.with(Stream::Main)),
-        Subject::Rule => (Permissions::NONE.with(Permission::SessionEnd).with(Permission::TurnDrive), StreamSet::EMPTY),
+        Subject::Rule => {
+            let own = [Permission::SessionEnd, Permission::TurnDrive, Permission::ActionPerform];
+            (own.into_iter().collect(), StreamSet::EMPTY)
+        }
     };
     Grant {
         mask,

@@ -3,7 +3,7 @@
 use roundtable_protocol::grant::{Permission, Permissions, Role};
 
 /// Permission, then whether viewer, collaborator, moderator and owner have it.
-const TABLE: [(Permission, [bool; 4]); 25] = {
+const TABLE: [(Permission, [bool; 4]); 26] = {
     use Permission as P;
     const NO: bool = false;
     const YES: bool = true;
@@ -15,6 +15,7 @@ const TABLE: [(Permission, [bool; 4]); 25] = {
         (P::ParticipantJoin, [NO, NO, NO, NO]),
         (P::ParticipantBe, [YES, YES, YES, YES]),
         (P::ParticipantRemove, [NO, NO, YES, YES]),
+        (P::ParticipantAdmit, [NO, NO, YES, YES]),
         (P::ParticipantChangeRole, [NO, NO, YES, YES]),
         (P::MessagePost, [NO, YES, YES, YES]),
         (P::MessageRedactAny, [NO, NO, YES, YES]),

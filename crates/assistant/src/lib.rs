@@ -28,4 +28,4 @@ pub use driver::{AgentEvent, AgentSession, Caps, Driver, Failure, FailureCode, O
 pub use guide::Guide;
 pub use model::{ModelConfig, ModelDriver, Provider};
 pub use secret::Secret;
-pub use turn::{AuthorKind, EntryAttachment, MainText, TranscriptEntry, TurnInput};
+pub use turn::{AuthorKind, EntryAttachment, MainText, MemoryEntry, TranscriptEntry, TurnInput};

@@ -18,6 +18,8 @@ pub struct TurnInput {
     pub assistant: ParticipantId,
     /// The name that people see beside the answers.
     pub assistant_name: String,
+    /// What the session keeps in mind, the most important first; nothing unless the session's settings give it.
+    pub memories: Vec<MemoryEntry>,
     /// The conversation, oldest first. Give all there is: the driver knows what fits.
     pub transcript: Vec<TranscriptEntry>,
 }
@@ -53,6 +55,21 @@ pub struct TranscriptEntry {
     pub text: MainText,
     /// Files that came with it.
     pub attachments: Vec<EntryAttachment>,
+}
+
+/// Something that the session keeps in mind. All but the text is the server's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryEntry {
+    /// Who added it.
+    pub participant: ParticipantId,
+    /// The display name from the roster.
+    pub author_name: String,
+    /// Whether the author may prompt the assistant. Everybody else's text is data, not a request.
+    pub trusted: bool,
+    /// Whether people have pinned it.
+    pub pinned: bool,
+    /// What is kept in mind; told in `main`.
+    pub text: MainText,
 }
 
 /// A file that came with a message in `main`. All but its name and text is the server's word.

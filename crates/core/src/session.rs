@@ -12,6 +12,7 @@
 //! | `checkpoints` | named and automatic points that can be gone back to |
 //! | `lifecycle` | title, settings, states and legal moves, limits, who leads it |
 //! | `roster` | members, roles, names, the cap |
+//! | `lobby` | who asks to be let in, and what became of it |
 //! | `messages` | the index without bodies: who, where, which events bear text |
 //! | `turns` | the queue, the running turn and its lease |
 //! | `document` | the shared context: a document for each branch, who wrote what, conflicts |
@@ -41,6 +42,7 @@ mod document;
 mod draft;
 mod forks;
 mod lifecycle;
+mod lobby;
 mod memories;
 mod messages;
 mod owed;
@@ -55,6 +57,7 @@ pub use checkpoints::{KEPT_AUTOMATIC, MAX_NAMED};
 pub use forks::{MAX_COPIED, MAX_FORKS, fork_of};
 pub use lifecycle::host::HOST_GRACE;
 pub use lifecycle::limits::WARN_BEFORE;
+pub use lobby::{MAX_WAITING, REQUEST_LIFE};
 pub use memories::MAX_MEMORIES;
 pub use messages::{MessageRef, PageSpan};
 pub use owed::watched;
@@ -67,6 +70,7 @@ use document::Documents;
 use draft::By;
 use forks::Forks;
 use lifecycle::{Lifecycle, host, limits, moves, report};
+use lobby::Lobby;
 use memories::Memories;
 use messages::Messages;
 use roster::Roster;
@@ -110,6 +114,7 @@ pub struct Session {
     memories: Memories,
     actions: Actions,
     forks: Forks,
+    lobby: Lobby,
 }
 
 impl Session {
@@ -130,6 +135,7 @@ impl Session {
             memories: Memories::default(),
             actions: Actions::default(),
             forks: Forks::default(),
+            lobby: Lobby::default(),
         }
     }
 
@@ -178,6 +184,9 @@ impl Session {
             Command::SessionMissHost(data) => host::decide_miss(&by, data),
             Command::SessionArchive(data) => moves::decide_archive(&by, data),
             Command::ParticipantJoin(data) => roster::decide_join(&by, data),
+            Command::ParticipantApprove(data) => lobby::decide_approve(&by, data),
+            Command::ParticipantDeny(data) => lobby::decide_deny(&by, data),
+            Command::ParticipantWithdrawRequest(data) => lobby::decide_withdraw(&by, data),
             Command::ParticipantLeave(_) => roster::decide_leave(&by),
             Command::ParticipantRemove(data) => roster::decide_remove(&by, data),
             Command::ParticipantChangeRole(data) => roster::decide_change_role(&by, data),
@@ -204,6 +213,7 @@ impl Session {
             Command::BranchMerge(data) => branches::decide_merge(&by, data),
             Command::SessionFork(data) => forks::decide_fork(&by, data),
             Command::CopiesErase(data) => forks::decide_erase(&by, data),
+            Command::ErrorReport(data) => actions::decide_report(&by, data),
             Command::TurnAsk(data) => turns::decide_ask(&by, data),
             Command::TurnEdit(data) => turns::decide_edit(&by, data),
             Command::TurnWithdraw(data) => turns::decide_withdraw(&by, data),
@@ -276,6 +286,10 @@ impl Session {
             EventBody::ParticipantRemoved(data) => self.roster.apply_removed(data),
             EventBody::ParticipantRoleChanged(data) => self.roster.apply_role_changed(data),
             EventBody::ParticipantProfileChanged(data) => self.roster.apply_profile_changed(data),
+            EventBody::ParticipantRequested(data) => self.lobby.apply_requested(data),
+            EventBody::ParticipantApproved(data) => self.lobby.apply_approved(data),
+            EventBody::ParticipantDenied(data) => self.lobby.apply_denied(data, at),
+            EventBody::ParticipantRequestEnded(data) => self.lobby.apply_request_ended(data, at),
             EventBody::MessagePosted(data) => {
                 if self.messages.apply_posted(event, data) {
                     self.branches.apply_said(event, roundtable_protocol::MessageId(event.header.id.0));
@@ -293,7 +307,8 @@ impl Session {
             EventBody::MemoryRemoved(data) => self.memories.apply_removed(data),
             EventBody::MemoryPinned(data) => self.memories.apply_pinned(data),
             EventBody::ActionTypeDefined(data) => self.actions.apply_type_defined(data),
-            EventBody::ActionPerformed(_) => self.actions.apply_performed(event),
+            // Both bear words that are erased after the end of a session that is not recorded.
+            EventBody::ActionPerformed(_) | EventBody::ErrorRecorded(_) => self.actions.apply_performed(event),
             EventBody::ActionRedacted(data) => self.actions.apply_redacted(data),
             EventBody::CheckpointRestored(_) => {}
             EventBody::BranchCreated(data) => {

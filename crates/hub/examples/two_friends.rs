@@ -10,7 +10,7 @@ use roundtable_protocol::{EventBody, Problem, Role, Stream};
 use roundtable_store::MemoryStore;
 
 #[tokio::main]
-async fn main() -> Result<(), Problem> {
+pub(crate) async fn main() -> Result<(), Problem> {
     let (manager, _turns) = SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default());
     let (ana, ben) = (Somebody::person("Ana"), Somebody::person("Ben"));
     let session = manager.create_session(&ana, "Where do we eat?").await?.id;

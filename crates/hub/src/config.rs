@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use roundtable_protocol::{Code, Problem, Timestamp};
 
 use crate::clock;
@@ -17,6 +18,10 @@ pub type Chooses = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Returns why the assistant of that name cannot answer now, for people; nothing when it can, as far as is known.
 pub type Missing = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Asks the assistant of that name whether it is there, which may take a while. Returns why it cannot be reached, for
+/// people; nothing when it can, as far as can be told.
+pub type Reaches = Arc<dyn Fn(&str) -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
 /// Tells the time. Deadlines of sessions are moments, timers of rooms are not, so both must run at the same pace.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -65,6 +70,10 @@ pub struct HubConfig {
     pub turn_limit: Duration,
     /// What an assistant lacks: looked at before a session is resumed.
     pub missing: Missing,
+    /// Whether an assistant can be reached: asked before a session is resumed, from wherever that is wanted.
+    pub reaches: Reaches,
+    /// How long that may take; then the assistant counts as away.
+    pub reach_within: Duration,
     /// How many panics of one session's room within ten minutes fail the session.
     pub panics: usize,
     /// What rooms count and time.
@@ -96,6 +105,8 @@ impl Default for HubConfig {
             turn_limit: Duration::from_secs(30 * 60),
             host_after: Duration::from_secs(2),
             missing: Arc::new(|_| None),
+            reaches: Arc::new(|_| Box::pin(std::future::ready(None))),
+            reach_within: Duration::from_secs(5),
             panics: 3,
             metrics: Arc::default(),
             now: Arc::new(clock::now),
@@ -112,6 +123,15 @@ impl HubConfig {
             Some(format!("there is no assistant called {name} any more; choose another in the settings"))
         };
         missing.map_or(Ok(()), |detail| Err(Problem::new(Code::CannotResume).with_detail(detail)))
+    }
+
+    /// Refuses to resume with an assistant that cannot be reached now.
+    pub(crate) async fn check_reached(&self, name: &str) -> Result<(), Problem> {
+        let away = match tokio::time::timeout(self.reach_within, (self.reaches)(name)).await {
+            Ok(away) => away,
+            Err(_) => Some("the assistant does not answer".to_owned()),
+        };
+        away.map_or(Ok(()), |detail| Err(Problem::new(Code::CannotResume).with_detail(detail)))
     }
 
     /// Refuses an assistant that there is not.

@@ -42,6 +42,17 @@ pub struct ContextWritten {
 impl SessionManager {
     /// Returns what is at `path` of the main branch's context, now or at `version`; everything when `path` is empty.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::ContextPatch;
+    ///
+    /// let patch = ContextPatch { merge: Some(serde_json::json!({"plan": "Spring"})), ..ContextPatch::default() };
+    /// manager.update_context(session, ana, patch).await?;
+    /// assert_eq!(manager.context(session, ana, "/plan", None).await?.value, "Spring");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`SessionManager::context_on`].
     pub async fn context(
@@ -55,6 +66,17 @@ impl SessionManager {
     }
 
     /// Returns what is at `path` of a branch's context, now or at `version`. No branch: the main one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::ContextPatch;
+    ///
+    /// let patch = ContextPatch { merge: Some(serde_json::json!({"plan": "Spring"})), ..ContextPatch::default() };
+    /// manager.update_context(session, ana, patch).await?;
+    /// assert_eq!(manager.context_on(session, ana, None, "/plan", None).await?.value, "Spring");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `no_such_branch`;
@@ -139,6 +161,21 @@ impl SessionManager {
 
     /// Returns what came of a write that has been answered with `receipt`.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::ContextPatch;
+    ///
+    /// let patch = ContextPatch { merge: Some(serde_json::json!({"plan": "Spring"})), ..ContextPatch::default() };
+    /// let command = roundtable_protocol::Command::ContextPatch(patch);
+    /// let envelope = roundtable_protocol::command::Envelope {
+    ///     key: roundtable_hub::clock::new_key(), stream: roundtable_protocol::Stream::Main, seen: None, retry: false, command,
+    /// };
+    /// let receipt = manager.command(session, ana, envelope).await?;
+    /// assert_eq!(manager.context_written(session, ana, receipt).await?.applied.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when that is no write of the context for this user.
     pub async fn context_written(
@@ -167,6 +204,17 @@ impl SessionManager {
     /// Returns up to `limit` of the writes of a branch's context that are kept (10,000 of the main one, 1,000 of others), the
     /// newest first, those before a version if one is given. What exactly a write changed is in its event.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::ContextPatch;
+    ///
+    /// let patch = ContextPatch { merge: Some(serde_json::json!({"plan": "Spring"})), ..ContextPatch::default() };
+    /// let written = manager.update_context(session, ana, patch).await?;
+    /// assert_eq!(manager.context_history(session, ana, None, None, 10).await?[0].version, written.version);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `no_such_branch`; see [`SessionManager::standing`].
     pub async fn context_history(
@@ -185,6 +233,13 @@ impl SessionManager {
     }
 
     /// Returns the conflicts of all branches' contexts that wait for people, the oldest first; at most 100.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert!(manager.context_conflicts(session, ana).await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::standing`].

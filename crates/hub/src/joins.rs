@@ -78,7 +78,7 @@ impl Join {
         }
         let problem = match error {
             StoreError::Full => Problem::new(Code::StorageFull),
-            StoreError::Unavailable(_) => Problem::new(Code::Unavailable),
+            StoreError::Unavailable(_) | StoreError::Trimmed { .. } => Problem::new(Code::Unavailable),
         };
         let problem = problem.retry_after_ms(COME_AGAIN_MS);
         let error = ErrorFrame { re: Some(self.re), session_id: Some(self.session), problem };
@@ -139,10 +139,19 @@ impl Join {
         }
         if let Some(id) = after.id {
             let before = Seq(after.seq.0 - 1);
-            let known = self.store.read(self.session, position.stream, before, 1, usize::MAX).await?;
-            if known.first().is_none_or(|e| e.seq != after.seq || e.id != id) {
-                return Ok(Start::Other("other_history"));
+            match self.store.read(self.session, position.stream, before, 1, usize::MAX).await {
+                Ok(known) if known.first().is_none_or(|e| e.seq != after.seq || e.id != id) => {
+                    return Ok(Start::Other("other_history"));
+                }
+                // Its last event is gone; whether what follows is kept is looked at below.
+                Ok(_) | Err(StoreError::Trimmed { .. }) => {}
+                Err(error) => return Err(error),
             }
+        }
+        if self.store.retention().is_some()
+            && let Err(StoreError::Trimmed { .. }) = self.read(position.stream, after.seq, 1).await
+        {
+            return Ok(Start::Other("trimmed"));
         }
         Ok(Start::After(after.seq))
     }
@@ -163,7 +172,11 @@ impl Join {
         let mut left = MAX_REPLAY_BYTES;
         for (stream, start) in starts {
             let after = if let Start::After(seq) = start { *seq } else { Seq::ZERO };
-            let part = self.read(*stream, after, left).await?;
+            let part = match self.read(*stream, after, left).await {
+                Ok(part) => part,
+                Err(StoreError::Trimmed { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
             left = left.saturating_sub(part.iter().map(weight).sum());
             if part.last().map_or(after, |e| e.seq) < self.heads[*stream as usize] {
                 return Ok(None);

@@ -50,8 +50,8 @@ pub use context::{ContextValue, ContextWritten};
 pub use frame::Frame;
 pub use manager::MemoryQuery;
 pub use manager::{
-    Acknowledged, BranchList, Comparison, Created, EventPage, Health, History, HistoryQuery, Known, Lineage,
-    PathMessage, SessionManager, Standing, Stats, TurnHealth, Unread,
+    Acknowledged, BranchList, Comparison, Created, Entry, EventPage, Health, History, HistoryQuery, Known, Lineage,
+    PathMessage, SessionManager, Standing, Stats, TurnHealth, Unread, trimmed,
 };
 pub use metrics::Metrics;
 pub use outbox::Outbox;
@@ -59,5 +59,5 @@ pub use room::{Receipt, Subscription};
 pub use rooms::OnlinePerson;
 pub use roundtable_core::Founding;
 pub use roundtable_core::session::{chosen_colour, colour, display_name};
-pub use turns::{TranscriptMessage, TurnHandle, TurnWork};
+pub use turns::{TranscriptMemory, TranscriptMessage, TurnHandle, TurnWork};
 pub use uploads::TranscriptAttachment;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use roundtable_core::Founding;
 use roundtable_protocol::command::{Envelope, MessagePost, ParticipantJoin, ParticipantLeave, SessionEnd};
-use roundtable_protocol::frame::{EphemeralIn, EphemeralOut, Lane, StreamPosition};
-use roundtable_protocol::model::{Participant, ParticipantKind, SessionInfo, SessionKind, Settings, Visibility};
+use roundtable_protocol::frame::{EphemeralIn, EphemeralOut, Lane, StartMode, StreamPosition};
+use roundtable_protocol::model::{
+    Participant, ParticipantKind, SessionInfo, SessionKind, Settings, SettingsPatch, Visibility,
+};
 use roundtable_protocol::view::View;
 use roundtable_protocol::{
     Code, Command, ConnectionId, DEFAULT_PROJECT, Epoch, Event, MessageId, Problem, Role, Seq, ServerFrame, SessionId,
@@ -19,7 +21,7 @@ use roundtable_protocol::{
 
 use crate::clock;
 use crate::frame::Frame;
-use crate::manager::SessionManager;
+use crate::manager::{Entry, SessionManager};
 use crate::outbox::Outbox;
 use crate::room::{Receipt, Subscription};
 
@@ -36,11 +38,24 @@ pub struct Somebody {
 
 impl Somebody {
     /// Returns a new person of that name.
+    ///
+    /// ```
+    /// use roundtable_hub::library::Somebody;
+    ///
+    /// assert_ne!(Somebody::person("Ana").user, Somebody::person("Ana").user);
+    /// ```
     pub fn person(name: &str) -> Self {
         Self { user: UserId(clock::new_key()), name: name.to_owned(), kind: ParticipantKind::User }
     }
 
     /// Returns a new program of that name.
+    ///
+    /// ```
+    /// use roundtable_hub::library::Somebody;
+    /// use roundtable_protocol::model::ParticipantKind;
+    ///
+    /// assert_eq!(Somebody::agent("Scout").kind, ParticipantKind::Agent);
+    /// ```
     pub fn agent(name: &str) -> Self {
         Self { kind: ParticipantKind::Agent, ..Self::person(name) }
     }
@@ -81,8 +96,28 @@ pub enum Update {
         /// Why, in a word.
         reason: String,
     },
+    /// You wait to be let in: `Access` follows, and the state behind it when somebody says yes.
+    Waiting,
     /// The history is another one now, or cannot be read.
     Broken(Code),
+}
+
+/// Makes what the examples of this crate begin with: a manager over a store in memory, a session in it, and its owner Ana.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+/// let (manager, session, ana) = roundtable_hub::library::example().await?;
+/// assert_eq!(manager.standing(session, ana).await?.info.id, session);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// None but those of [`SessionManager::create_session`].
+pub async fn example() -> Result<(SessionManager, SessionId, UserId), Problem> {
+    let (store, ana) = (Arc::new(roundtable_store::MemoryStore::default()), Somebody::person("Ana"));
+    let (manager, _turns) = SessionManager::new(store, crate::HubConfig::default());
+    let session = manager.create_session(&ana, "Plans").await?.id;
+    Ok((manager, session, ana.user))
 }
 
 /// Somebody's eyes on a session. Dropping it ends it.
@@ -94,6 +129,8 @@ pub struct Watcher {
     frames: Vec<Frame>,
     /// The next of `frames`.
     next: usize,
+    /// What is wanted, while it waits to be let in.
+    waits_for: Vec<Stream>,
 }
 
 impl SessionManager {
@@ -134,7 +171,8 @@ impl SessionManager {
         Ok(self.create(clock::new_key(), founding).await?.info)
     }
 
-    /// Lets somebody in with a role. Letting in who is in already changes nothing.
+    /// Lets somebody in with a role, past the lobby: the program stands for them. Letting in who is in already changes
+    /// nothing.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
@@ -153,8 +191,67 @@ impl SessionManager {
     /// `not_found`, `session_full`, `joining_closed`, or what the rules say of the name.
     pub async fn let_in(&self, session: SessionId, who: &Somebody, role: Role) -> Result<Participant, Problem> {
         let (user, kind, display_name) = (who.user, who.kind, who.name.clone());
-        let join = ParticipantJoin { user, kind, role, display_name, guest: false, via: None, colour: None };
+        let join =
+            ParticipantJoin { user, kind, role, display_name, guest: false, via: None, colour: None, vouched: true };
+        match self.join(session, clock::new_key(), join).await? {
+            Entry::Joined(participant) => Ok(participant),
+            Entry::Waiting(_) => Err(Problem::new(Code::NotAParticipant)),
+        }
+    }
+
+    /// Comes in with a role, or waits where that is wanted: see [`SessionManager::approve`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # use std::sync::Arc;
+    /// # use roundtable_hub::{Entry, HubConfig, SessionManager, library::Somebody};
+    /// # use roundtable_protocol::{Role, model::SettingsPatch};
+    /// # let store = Arc::new(roundtable_store::MemoryStore::default());
+    /// # let (manager, _turns) = SessionManager::new(store, HubConfig::default());
+    /// let ana = Somebody::person("Ana");
+    /// let session = manager.create_session(&ana, "Plans").await?.id;
+    /// let lobby = SettingsPatch { require_approval: Some(true), ..SettingsPatch::default() };
+    /// manager.change_settings(session, ana.user, lobby).await?;
+    /// let entry = manager.knock(session, &Somebody::person("Ben"), Role::Collaborator).await?;
+    /// assert!(matches!(entry, Entry::Waiting(_)));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SessionManager::join`].
+    pub async fn knock(&self, session: SessionId, who: &Somebody, role: Role) -> Result<Entry, Problem> {
+        let (user, kind, display_name) = (who.user, who.kind, who.name.clone());
+        let join =
+            ParticipantJoin { user, kind, role, display_name, guest: false, via: None, colour: None, vouched: false };
         self.join(session, clock::new_key(), join).await
+    }
+
+    /// Changes settings; what is absent stays.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # use std::sync::Arc;
+    /// # use roundtable_hub::{HubConfig, SessionManager, library::Somebody};
+    /// # use roundtable_protocol::model::SettingsPatch;
+    /// # let store = Arc::new(roundtable_store::MemoryStore::default());
+    /// # let (manager, _turns) = SessionManager::new(store, HubConfig::default());
+    /// let ana = Somebody::person("Ana");
+    /// let session = manager.create_session(&ana, "Plans").await?.id;
+    /// let patch = SettingsPatch { max_participants: Some(Some(10)), ..SettingsPatch::default() };
+    /// manager.change_settings(session, ana.user, patch).await?;
+    /// assert_eq!(manager.standing(session, ana.user).await?.info.settings.max_participants, Some(10));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `forbidden`, or what the rules say of a field.
+    pub async fn change_settings(
+        &self,
+        session: SessionId,
+        user: UserId,
+        patch: SettingsPatch,
+    ) -> Result<Receipt, Problem> {
+        self.give(session, user, Stream::Main, Command::SessionChangeSettings(patch)).await
     }
 
     /// Says something; answers when it is stored.
@@ -284,8 +381,10 @@ impl SessionManager {
     pub async fn watch(&self, session: SessionId, user: UserId, streams: &[Stream]) -> Result<Watcher, Problem> {
         let outbox = Outbox::new(ConnectionId(clock::new_key()));
         let manager = self.clone();
-        let watcher = Watcher { manager, session, user, outbox, frames: Vec::new(), next: 0 };
+        let waits_for = Vec::new();
+        let mut watcher = Watcher { manager, session, user, outbox, frames: Vec::new(), next: 0, waits_for };
         watcher.subscribe(streams.iter().map(|stream| (*stream, None))).await?;
+        watcher.waits_for = streams.to_vec();
         Ok(watcher)
     }
 
@@ -303,17 +402,44 @@ impl SessionManager {
 
 impl Watcher {
     /// Returns the next update; waits until there is one. `None`: it is over.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_hub::library::Update;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let mut watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// assert!(matches!(watcher.next().await, Some(Update::Events(_))));
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<Update> {
         loop {
             let frame = self.next_frame().await?;
-            if let Some(update) = update_of(&frame) {
-                return Some(update);
+            let Some(update) = update_of(&frame) else { continue };
+            if let Update::Access { reason, .. } = &update
+                && reason == "admitted"
+            {
+                let streams = std::mem::take(&mut self.waits_for);
+                // Whoever has been sent away again meanwhile is told that by the next update, or by the end.
+                let _ = self.subscribe(streams.into_iter().map(|stream| (stream, None))).await;
             }
+            return Some(update);
         }
     }
 
     /// Returns the next frame as every watcher of these streams gets it, encoded once for all: for programs that pass it
     /// on. `None`: it is over.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let mut watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// assert_eq!(watcher.next_frame().await.map(|frame| frame.kind()), Some("subscribed"));
+    /// # Ok(()) }
+    /// ```
     pub async fn next_frame(&mut self) -> Option<Frame> {
         while self.next >= self.frames.len() {
             self.frames.clear();
@@ -328,6 +454,16 @@ impl Watcher {
 
     /// Goes on with a stream behind the last seq that it was told, after `Lagging`.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{Seq, Stream};
+    ///
+    /// let watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// watcher.catch_up(Stream::Main, Seq(1)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when the stream may not be read any more.
     pub async fn catch_up(&self, stream: Stream, after: Seq) -> Result<(), Problem> {
@@ -335,22 +471,36 @@ impl Watcher {
     }
 
     /// Shows something that is not recorded, such as that one types; null ends it. At most 1 KiB.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{Stream, frame::Lane};
+    ///
+    /// let watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// watcher.show(Stream::Main, Lane::Typing, serde_json::json!(true));
+    /// # Ok(()) }
+    /// ```
     pub fn show(&self, stream: Stream, lane: Lane, data: serde_json::Value) {
         self.manager.ephemeral(&self.outbox, EphemeralIn { session_id: self.session, stream, lane, data });
     }
 
     async fn subscribe(&self, streams: impl Iterator<Item = (Stream, Option<Seq>)>) -> Result<(), Problem> {
-        let epoch = self.manager.standing_epoch(self.session, self.user).await?;
+        let streams: Vec<(Stream, Option<Seq>)> = streams.collect();
+        let epoch = match streams.iter().any(|(_, after)| after.is_some()) {
+            true => Some(self.manager.standing_epoch(self.session, self.user).await?),
+            false => None,
+        };
         let position = |(stream, after): (Stream, Option<Seq>)| StreamPosition {
             stream,
-            epoch: after.map(|_| epoch.clone()),
+            epoch: epoch.clone().filter(|_| after.is_some()),
             after: after.map(|seq| roundtable_protocol::frame::After { seq, id: None }),
         };
         let request = Subscription {
             connection: Arc::clone(&self.outbox),
             re: 0,
             session_id: self.session,
-            streams: streams.map(position).collect(),
+            streams: streams.into_iter().map(position).collect(),
             present: true,
         };
         self.manager.subscribe(self.user, request).await
@@ -372,6 +522,9 @@ impl SessionManager {
 /// Returns what a frame tells a program; nothing for those that only a socket needs.
 fn update_of(frame: &Frame) -> Option<Update> {
     Some(match serde_json::from_slice(frame.text()).ok()? {
+        ServerFrame::Subscribed(subscribed) if subscribed.streams.iter().any(|s| s.mode == StartMode::Waiting) => {
+            Update::Waiting
+        }
         ServerFrame::Snapshot(snapshot) => Update::State(snapshot.head),
         ServerFrame::Events(events) => Update::Events(events.items),
         ServerFrame::Delta(delta) => {
@@ -381,7 +534,11 @@ fn update_of(frame: &Frame) -> Option<Update> {
         ServerFrame::Lagging(lagging) => Update::Lagging { stream: lagging.stream, after: lagging.after },
         ServerFrame::Access(access) => Update::Access { streams: access.streams, reason: access.reason },
         ServerFrame::Error(error) => Update::Broken(error.problem.code),
-        ServerFrame::Reset(_) => Update::Broken(Code::HistoryBroken),
+        ServerFrame::Reset(reset) => Update::Broken(match reset.reason.as_str() {
+            "trimmed" => Code::EventsTrimmed,
+            "epoch_changed" => Code::EpochChanged,
+            _ => Code::HistoryBroken,
+        }),
         _ => return None,
     })
 }

@@ -10,9 +10,7 @@ use bytes::Bytes;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Context, Founding, Session};
 use roundtable_protocol::command::{Envelope, ParticipantJoin};
-use roundtable_protocol::frame::{
-    Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn, ErrorFrame, PAGE_MESSAGES, Person, ServerFrame,
-};
+use roundtable_protocol::frame::{PAGE_MESSAGES, Person};
 use roundtable_protocol::model::{Membership, Participant, SessionInfo};
 use roundtable_protocol::view::{MessageView, Page};
 use roundtable_protocol::{
@@ -25,18 +23,17 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::config::HubConfig;
-use crate::frame::Frame;
 use crate::joins::wire;
-use crate::lanes;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
-use crate::room::{Input, Look, Queued, Receipt, Reply, Subscription, birth, fingerprint, founded_as};
+use crate::room::{Input, Look, Queued, Receipt, Reply, birth, fingerprint, founded_as};
 use crate::rooms::{HAND_ON, Handle, OnlinePerson, Shared, wake};
 use crate::turns::TurnWork;
 
 mod branches;
+mod connections;
 mod forks;
 mod life;
+mod lobby;
 mod log;
 mod memories;
 
@@ -44,6 +41,7 @@ pub use memories::MemoryQuery;
 
 pub use forks::Lineage;
 pub use life::{Health, TurnHealth};
+pub use lobby::Entry;
 pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};
 
 pub use branches::{BranchList, Comparison, PathMessage};
@@ -120,6 +118,17 @@ pub struct Stats {
 impl SessionManager {
     /// Makes a manager over `store`, and the channel on which owed turns are handed to drivers.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use roundtable_hub::{HubConfig, SessionManager};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # let _inside = runtime.enter();
+    /// let store = Arc::new(roundtable_store::MemoryStore::default());
+    /// let (manager, _turns) = SessionManager::new(store, HubConfig::default());
+    /// assert_eq!(manager.stats().rooms, 0);
+    /// ```
+    ///
     /// # Panics
     /// When called outside a tokio runtime.
     pub fn new(store: Arc<dyn Store>, config: HubConfig) -> (Self, mpsc::Receiver<TurnWork>) {
@@ -145,11 +154,35 @@ impl SessionManager {
     }
 
     /// Returns the store below.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_store::Store;
+    ///
+    /// assert!(manager.store().session(session).await.unwrap().is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
     }
 
     /// Makes a session. The same key again answers the same session.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_hub::Founding;
+    /// use roundtable_protocol::model::Settings;
+    ///
+    /// let settings = Settings { max_participants: Some(10), ..Settings::default() };
+    /// let session = roundtable_protocol::SessionId(roundtable_hub::clock::new_key());
+    /// let founding = Founding { session, settings, ..Founding::simple(ana, "Ana") };
+    /// let key = roundtable_hub::clock::new_key();
+    /// assert!(!manager.create(key, founding.clone()).await?.duplicate);
+    /// assert!(manager.create(key, founding).await?.duplicate, "the same key is the same session");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The rules refuse a field, the key was used for something else, or the store cannot write.
@@ -210,20 +243,51 @@ impl SessionManager {
 
     /// Gives a command and waits until it is durable or refused.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::{Envelope, SessionRename};
+    /// use roundtable_protocol::{Command, Stream};
+    ///
+    /// let command = Command::SessionRename(SessionRename { title: "Spring".into() });
+    /// let envelope = Envelope { key: roundtable_hub::clock::new_key(), stream: Stream::Main, seen: None, retry: false, command };
+    /// manager.command(session, ana, envelope).await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.title, "Spring");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The rules refuse it, the room has too much to do, or the store cannot write.
     pub async fn command(&self, session: SessionId, user: UserId, envelope: Envelope) -> Result<Receipt, Problem> {
         if envelope.command.is_internal() {
             return Err(Problem::new(Code::UnknownCommand));
         }
+        if matches!(envelope.command, Command::SessionResume(_)) {
+            self.check_reached(session, user).await?;
+        }
         self.ask_for(session, Caller::User(user), Subject::Stranger, envelope, user).await
     }
 
-    /// Lets somebody in, after the caller has checked the door; the role is the door's.
+    /// Lets somebody in, or has them wait where that is wanted, after the caller has checked the door; the role is the
+    /// door's. Who is in or waits already is answered so.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::ParticipantJoin;
+    /// use roundtable_protocol::{Role, UserId, model::ParticipantKind};
+    ///
+    /// let join = ParticipantJoin {
+    ///     user: UserId(roundtable_hub::clock::new_key()), kind: ParticipantKind::User, role: Role::Viewer, display_name: "Ben".into(),
+    ///     guest: true, via: None, colour: None, vouched: false,
+    /// };
+    /// assert!(manager.join(session, roundtable_hub::clock::new_key(), join).await?.joined().is_some());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// See [`SessionManager::command`].
-    pub async fn join(&self, session: SessionId, key: Uuid, join: ParticipantJoin) -> Result<Participant, Problem> {
+    /// `join_closed`, `join_denied`, `lobby_full`, `session_full`, `removed`, and see [`SessionManager::command`].
+    pub async fn join(&self, session: SessionId, key: Uuid, join: ParticipantJoin) -> Result<Entry, Problem> {
         let user = join.user;
         let command = Command::ParticipantJoin(join);
         let envelope = Envelope { key, stream: Stream::Main, seen: None, retry: false, command };
@@ -232,9 +296,7 @@ impl SessionManager {
             Err(problem) if problem.code == Code::AlreadyRecorded => {}
             Err(problem) => return Err(problem),
         }
-        self.ask(session, move |look| look.session.participant_of(user).cloned())
-            .await?
-            .ok_or_else(|| Problem::new(Code::NotAParticipant))
+        self.entry(session, user).await
     }
 
     async fn ask_for(
@@ -254,6 +316,16 @@ impl SessionManager {
 
     /// Returns who a user is in a session.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Role;
+    ///
+    /// let standing = manager.standing(session, ana).await?;
+    /// assert_eq!(standing.participant.map(|p| p.role), Some(Role::Owner));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session or the user may not see it.
     pub async fn standing(&self, session: SessionId, user: UserId) -> Result<Standing, Problem> {
@@ -266,6 +338,13 @@ impl SessionManager {
     }
 
     /// Returns the people and assistants of a session with their presence.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert_eq!(manager.participants(session, ana).await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::standing`].
@@ -283,6 +362,17 @@ impl SessionManager {
     }
 
     /// Returns events of a stream after a seq, at most `limit` and 4 MiB.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{Seq, Stream};
+    ///
+    /// let page = manager.events(session, ana, Stream::Main, Seq::ZERO, 2).await?;
+    /// assert_eq!(page.events.len(), 2);
+    /// assert!(page.head > Seq(2));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `not_found` when there is no such session or stream for this user.
@@ -306,6 +396,16 @@ impl SessionManager {
 
     /// Returns one event in its wire form.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let said = manager.send_message(session, ana, Stream::Main, "Hello").await?;
+    /// assert!(manager.event(session, ana, said.id).await?.starts_with(b"{"));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such event for this user.
     pub async fn event(&self, session: SessionId, user: UserId, id: EventId) -> Result<Bytes, Problem> {
@@ -318,6 +418,16 @@ impl SessionManager {
     }
 
     /// Returns a page of folded messages.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// manager.send_message(session, ana, Stream::Main, "Hello").await?;
+    /// assert_eq!(manager.page(session, ana, Stream::Main, 0).await?.messages[0].text, "Hello");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `not_found` when there is no such page for this user.
@@ -334,6 +444,17 @@ impl SessionManager {
     }
 
     /// Returns one message as it is now, and its stream.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{MessageId, Stream};
+    ///
+    /// let said = manager.send_message(session, ana, Stream::Main, "Hello").await?;
+    /// let (_, message) = manager.message(session, ana, MessageId(said.id.0)).await?;
+    /// assert_eq!(message.text, "Hello");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `no_such_message` when there is none for this user, `not_found` when there is no such session.
@@ -357,6 +478,14 @@ impl SessionManager {
 
     /// Deletes a session with everything that is its own; its readers are told.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// manager.delete(session, ana).await?;
+    /// assert!(manager.standing(session, ana).await.is_err());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The user may not, or the store cannot write.
     pub async fn delete(&self, session: SessionId, user: UserId) -> Result<(), Problem> {
@@ -375,6 +504,13 @@ impl SessionManager {
     }
 
     /// Returns what is loaded and connected.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert_eq!(manager.stats().users_in_sessions, 0, "nobody is connected");
+    /// # Ok(()) }
+    /// ```
     pub fn stats(&self) -> Stats {
         let rooms = self.shared.rooms();
         Stats {
@@ -387,23 +523,58 @@ impl SessionManager {
     }
 
     /// Returns what rooms have counted and timed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert!(manager.metrics().commits.get() >= 1);
+    /// # Ok(()) }
+    /// ```
     pub fn metrics(&self) -> &Metrics {
         &self.shared.config.metrics
     }
 
     /// Returns how many participants of a session are connected; 0 when it is not loaded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let _watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// assert_eq!(manager.online(session), 1);
+    /// # Ok(()) }
+    /// ```
     pub fn online(&self, session: SessionId) -> usize {
         self.shared.rooms().get(&session).map_or(0, |h| h.online.count())
     }
 
     /// Returns how many participants of a session are connected and the first eight of them; nobody when it is not
     /// loaded. Loads nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let _watcher = manager.watch(session, ana, &[Stream::Main]).await?;
+    /// assert_eq!(manager.online_people(session).1[0].display_name, "Ana");
+    /// # Ok(()) }
+    /// ```
     pub fn online_people(&self, session: SessionId) -> (usize, Vec<OnlinePerson>) {
         let room = self.shared.rooms().get(&session).map(|h| Arc::clone(&h.online));
         room.map_or_else(Default::default, |online| (online.count(), online.first()))
     }
 
     /// Tells the rooms that rights outside the log have changed in a project.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// // Something outside the log, such as a suspended account, has changed what people may do.
+    /// manager.rights_moved(roundtable_protocol::DEFAULT_PROJECT);
+    /// # Ok(()) }
+    /// ```
     pub fn rights_moved(&self, project: ProjectId) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
@@ -422,83 +593,16 @@ impl SessionManager {
         });
     }
 
-    /// Subscribes a connection. On `Ok` the outbox gets `subscribed`, what the reader has not, then live frames.
-    ///
-    /// # Errors
-    /// `not_found` when there is no such session or the user may not see it.
-    pub async fn subscribe(&self, user: UserId, request: Subscription) -> Result<(), Problem> {
-        let (reply, answer) = oneshot::channel();
-        self.send(request.session_id, Input::Subscribe(user, request, reply))?;
-        answer.await.map_err(|_| Problem::new(Code::NotFound))?
-    }
-
-    /// Ends a connection's subscription of one session. Waits while the room has too much to do: a subscription that
-    /// follows must come behind it.
-    pub async fn unsubscribe(&self, session: SessionId, outbox: &Outbox) {
-        outbox.shut(session);
-        let room = self.shared.rooms().get(&session).cloned();
-        if let Some(room) = room {
-            // A room that has gone has no subscriptions.
-            let _ = room.inbox.send(Input::Unsubscribe(outbox.id())).await;
-        }
-    }
-
-    /// Takes a command from a socket. Never waits; the answer arrives in the outbox, in the order of submission.
-    pub fn submit(&self, user: UserId, outbox: &Arc<Outbox>, frame: &CommandFrame, envelope: Envelope) {
-        let (session, key, re) = (frame.session_id, envelope.key, frame.id);
-        let refuse = |problem| {
-            let error = ErrorFrame { re: Some(re), session_id: Some(session), problem };
-            outbox.push(Frame::encode(&ServerFrame::Error(error)));
-        };
-        let order = match outbox.submit(session, key, COMMAND_WINDOW) {
-            Ok(order) => order,
-            Err(refused) => return refuse(refused.into()),
-        };
-        let fingerprint = fingerprint(user, &envelope);
-        let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
-        let (caller, subject) = (Caller::User(user), Subject::Stranger);
-        let queued = Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 };
-        if let Err(problem) = self.send(session, Input::Command(Box::new(queued))) {
-            if problem.retryable {
-                outbox.close_gate(session, order, key);
-            }
-            outbox.answered(session);
-            refuse(problem);
-        }
-    }
-
-    /// Takes what somebody shows; what is too large is answered with an error.
-    pub fn ephemeral(&self, outbox: &Arc<Outbox>, frame: EphemeralIn) {
-        if !lanes::fits(&frame.data) {
-            let problem = Problem::new(Code::EphemeralTooLarge);
-            let error = ErrorFrame { re: None, session_id: Some(frame.session_id), problem };
-            return outbox.push(Frame::encode(&ServerFrame::Error(error)));
-        }
-        self.tell(frame.session_id, Input::Ephemeral(outbox.id(), frame));
-    }
-
-    /// Notes how far a reader has applied a stream.
-    pub fn acked(&self, outbox: &Arc<Outbox>, ack: Ack) {
-        self.tell(ack.session_id, Input::Acked(outbox.id(), ack));
-    }
-
-    /// A connection is gone: its subscriptions and its presence end.
-    pub fn disconnected(&self, outbox: &Arc<Outbox>) {
-        outbox.close();
-        for session in outbox.sessions() {
-            let Some(room) = self.shared.rooms().get(&session).cloned() else { continue };
-            let connection = outbox.id();
-            match room.inbox.try_send(Input::Disconnected(connection)) {
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-                Err(mpsc::error::TrySendError::Full(input)) => {
-                    tokio::spawn(async move { room.inbox.send(input).await });
-                }
-            }
-        }
-    }
-
     /// Takes no more commands, finishes what is under way, writes snapshots and unloads every room. A room whose store
     /// does not answer in [`HubConfig::leave_within`] is given up: what was acknowledged is on the disk.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// manager.shutdown().await;
+    /// assert_eq!(manager.stats().rooms, 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn shutdown(&self) {
         self.shared.leaving.store(true, Ordering::SeqCst);
         let sessions: Vec<SessionId> = self.shared.rooms().keys().copied().collect();
@@ -579,7 +683,19 @@ pub(crate) fn unavailable(error: StoreError) -> Problem {
             tracing::warn!(why, "the store is unavailable");
             Problem::new(Code::Unavailable).retry_after_ms(1_000)
         }
+        StoreError::Trimmed { oldest } => trimmed(oldest),
     }
+}
+
+/// Returns what is told to whoever asks for events that are not kept any more.
+///
+/// ```
+/// use roundtable_protocol::{Code, Seq};
+///
+/// assert_eq!(roundtable_hub::trimmed(Seq(42)).code, Code::EventsTrimmed);
+/// ```
+pub fn trimmed(oldest: Seq) -> Problem {
+    Problem::new(Code::EventsTrimmed).with_detail(format!("the oldest event that is kept has seq {oldest}"))
 }
 
 #[cfg(test)]

@@ -49,6 +49,13 @@ pub enum Place {
 
 impl Place {
     /// Returns the place behind one event of one stream.
+    ///
+    /// ```
+    /// use roundtable_hub::replay::Place;
+    /// use roundtable_protocol::{Seq, Stream};
+    ///
+    /// assert!(matches!(Place::seq(Stream::Main, Seq(7)), Place::At(places) if places[&Stream::Main] == Seq(7)));
+    /// ```
     pub fn seq(stream: Stream, seq: Seq) -> Self {
         Self::At(BTreeMap::from([(stream, seq)]))
     }
@@ -81,6 +88,13 @@ pub struct ReplayOptions {
 
 impl ReplayOptions {
     /// Returns a replay of some streams from the start, at the pace at which it happened, without long pauses.
+    ///
+    /// ```
+    /// use roundtable_hub::replay::ReplayOptions;
+    /// use roundtable_protocol::{Stream, StreamSet};
+    ///
+    /// assert_eq!(ReplayOptions::new(StreamSet::EMPTY.with(Stream::Main)).speed, 1.0);
+    /// ```
     pub fn new(streams: StreamSet) -> Self {
         let from = Place::At(BTreeMap::new());
         Self { streams, from, speed: 1.0, max_gap: Some(MAX_GAP), limit: None }
@@ -155,6 +169,19 @@ struct Ready {
 impl SessionManager {
     /// Returns the state of a session at a place of its history, for a reader of `streams`.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_hub::replay::Place;
+    /// use roundtable_protocol::{Seq, Stream, StreamSet};
+    ///
+    /// let main = StreamSet::EMPTY.with(Stream::Main);
+    /// let first = manager.state_at(session, ana, main, &Place::seq(Stream::Main, Seq(1))).await?;
+    /// assert!(first.view.participants.is_empty(), "nobody had joined yet");
+    /// assert_eq!(manager.state_at(session, ana, main, &Place::Now).await?.view.participants.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session or stream for this user, `not_recorded` when the session is not recorded.
     pub async fn state_at(
@@ -169,6 +196,21 @@ impl SessionManager {
     }
 
     /// Begins a replay. Its first step is what happened after the state it starts from.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_hub::replay::ReplayOptions;
+    /// use roundtable_protocol::{Stream, StreamSet};
+    ///
+    /// let mut replay = manager.replay(session, ana, ReplayOptions::new(StreamSet::EMPTY.with(Stream::Main))).await?;
+    /// let mut steps = 0;
+    /// while replay.next().await?.is_some() {
+    ///     steps += 1;
+    /// }
+    /// assert!(steps >= 3);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::state_at`]; `invalid_field` when the speed is out of range.

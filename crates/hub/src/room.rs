@@ -10,6 +10,7 @@ mod delete;
 mod host;
 mod inputs;
 mod load;
+mod lobby;
 mod publish;
 mod settle;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Owed, Presence, Session};
-use roundtable_protocol::command::{Envelope, SessionFail, TurnStart};
+use roundtable_protocol::command::{Envelope, ErrorReport, SessionFail, TurnStart};
 use roundtable_protocol::frame::{Ack, EphemeralIn, StreamPosition};
 use roundtable_protocol::{
     Code, Command, ConnectionId, EventId, LeaseId, ParticipantId, Problem, Rev, Seq, SessionId, Stream, StreamSet,
@@ -225,6 +226,8 @@ pub(crate) struct Room {
     /// Who waits for the session's end: it is deleted as soon as nothing is in flight.
     deleting: Vec<Deleted>,
     deleted: bool,
+    /// Connections of those who wait to be let in.
+    waiting: Vec<lobby::Waiting>,
 }
 
 enum Happened {
@@ -267,6 +270,14 @@ impl Room {
         if self.broken.is_none() && self.committed.state().is_open() {
             let fail = SessionFail { code: code.to_owned(), detail: detail.to_owned() };
             self.own_command(Subject::Rule, Command::SessionFail(fail));
+        }
+    }
+
+    /// Has it recorded as the first thing that happens that something went wrong here.
+    pub(crate) fn record_error(&mut self, code: &str, detail: &str) {
+        if self.broken.is_none() && self.committed.state().is_open() {
+            let report = ErrorReport { code: code.to_owned(), detail: detail.to_owned(), turn: None };
+            self.own_command(Subject::Rule, Command::ErrorReport(report));
         }
     }
 
@@ -372,6 +383,7 @@ impl Room {
     /// Nothing is connected, waits, runs or is owed.
     fn is_idle(&self) -> bool {
         self.fanout.is_empty()
+            && self.waiting.is_empty()
             && self.queue.is_empty()
             && self.in_flight.is_none()
             && self.live.is_none()
@@ -388,9 +400,10 @@ impl Room {
         if self.leaving.is_some() {
             return self.blind || self.in_flight.is_none() && (self.queue.is_empty() || self.pause_until.is_some());
         }
+        self.waiting.retain(|w| !w.is_gone());
         if !self.is_idle() {
             // What becomes of a session that everybody has left keeps its room no longer than needed.
-            if !self.fanout.is_empty() || self.live.is_some() {
+            if !self.fanout.is_empty() || self.live.is_some() || !self.waiting.is_empty() {
                 self.idle_since = None;
             }
             return false;

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     rooms: Mutex<HashMap<SessionId, Handle>>,
     /// When the rooms of sessions have panicked, lately.
     panicked: Mutex<HashMap<SessionId, Vec<Timestamp>>>,
+    /// Whose panics have not been recorded in the session.
+    unsaid: Mutex<HashSet<SessionId>>,
 }
 
 /// How to reach a loaded room.
@@ -93,19 +95,25 @@ impl Shared {
     /// Makes the shared part, with no room loaded.
     pub(crate) fn new(store: Arc<dyn Store>, config: HubConfig, drivers: mpsc::Sender<TurnWork>) -> Self {
         let (panics, leaving) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (settling, rooms, panicked) = Default::default();
-        Self { store, config, drivers, panics, leaving, settling, rooms, panicked }
+        let (settling, rooms, panicked, unsaid) = Default::default();
+        Self { store, config, drivers, panics, leaving, settling, rooms, panicked, unsaid }
     }
 
     /// Notes that a session's room has panicked.
     fn note_panic(&self, session: SessionId) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
         let now = self.now();
         let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         panicked.retain(|_, times| times.last().is_some_and(|last| is_lately(*last, now)));
         let times = panicked.entry(session).or_default();
         times.retain(|at| is_lately(*at, now));
         times.push(now);
+    }
+
+    /// Returns whether a session's room has panicked since this was last asked.
+    fn has_panicked_unsaid(&self, session: SessionId) -> bool {
+        self.unsaid.lock().unwrap_or_else(PoisonError::into_inner).remove(&session)
     }
 
     /// Returns whether a session's room panics so often that the session must stop; says so once.
@@ -231,6 +239,11 @@ async fn load_and_run(shared: Arc<Shared>, session: SessionId, handle: Handle, m
         room.fail(
             "room_panicked",
             "The session stopped by a fault of the server, several times. The server's log says more.",
+        );
+    } else if shared.has_panicked_unsaid(session) {
+        room.record_error(
+            "room_panicked",
+            "A fault of the server interrupted the session; it goes on from what was recorded. The server's log says more.",
         );
     }
     if AssertUnwindSafe(room.run()).catch_unwind().await.is_err() {

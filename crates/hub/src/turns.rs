@@ -40,10 +40,24 @@ pub struct TurnWork {
     pub requester: Participant,
     /// Everybody who is in the session.
     pub people: Vec<Participant>,
+    /// What the session keeps in mind, pinned ones first, then the newest; nothing unless its settings give assistants
+    /// its memories.
+    pub memories: Vec<TranscriptMemory>,
     /// What was said in `main`, oldest first; erased messages are left out.
     pub transcript: Vec<TranscriptMessage>,
     /// Through which the driver answers.
     pub handle: TurnHandle,
+}
+
+/// A memory as a driver gets it.
+#[derive(Clone, Debug)]
+pub struct TranscriptMemory {
+    /// Who added it.
+    pub author: Participant,
+    /// Whether people have pinned it.
+    pub pinned: bool,
+    /// What is kept in mind.
+    pub text: String,
 }
 
 /// One message of `main` as a driver gets it.

@@ -36,6 +36,17 @@ pub struct TranscriptAttachment {
 impl SessionManager {
     /// Returns whether a file may be uploaded for a stream now.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// let standing = manager.standing(session, ana).await?;
+    /// manager.may_upload(&standing, Stream::Main)?;
+    /// assert!(manager.may_upload(&standing, Stream::Staff).is_err());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The session is not open, the stream takes no messages, or the role does not allow to write there.
     pub fn may_upload(&self, standing: &Standing, stream: Stream) -> Result<(), Problem> {
@@ -59,6 +70,14 @@ impl SessionManager {
 
     /// Begins the content of a new file.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// let mut content = manager.begin_upload().await?;
+    /// content.write(b"hello").await.unwrap();
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The store cannot write.
     pub async fn begin_upload(&self) -> Result<NewBlob, Problem> {
@@ -66,6 +85,22 @@ impl SessionManager {
     }
 
     /// Keeps a file, to be posted within [`KEPT`]. The same id again answers the first one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{AttachmentId, Stream, model::Attachment};
+    ///
+    /// let mut content = manager.begin_upload().await?;
+    /// content.write(b"hello").await.unwrap();
+    /// let file = Attachment {
+    ///     id: AttachmentId(roundtable_hub::clock::new_key()), name: "note.txt".into(), media_type: "text/plain".into(), size_bytes: 5,
+    ///     width: None, height: None,
+    /// };
+    /// let kept = manager.keep_upload(session, ana, Stream::Main, file, content).await?;
+    /// assert_eq!(kept.name, "note.txt");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The store cannot write, the session is gone, or the id was used for something else.
@@ -87,6 +122,23 @@ impl SessionManager {
     }
 
     /// Returns a file that `user` may read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{AttachmentId, Stream, model::Attachment};
+    ///
+    /// let mut content = manager.begin_upload().await?;
+    /// content.write(b"hello").await.unwrap();
+    /// let file = Attachment {
+    ///     id: AttachmentId(roundtable_hub::clock::new_key()), name: "note.txt".into(), media_type: "text/plain".into(), size_bytes: 5,
+    ///     width: None, height: None,
+    /// };
+    /// manager.keep_upload(session, ana, Stream::Main, file.clone(), content).await?;
+    /// let grant = manager.standing(session, ana).await?.grant;
+    /// assert_eq!(manager.attachment(session, ana, &grant, file.id).await?.attachment, file);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `attachment_not_found`, also for those who may not see it.

@@ -147,7 +147,13 @@ impl Views {
             if page.as_ref().is_none_or(|p| p.page != number) {
                 let place = usize::try_from(number).unwrap_or(usize::MAX);
                 let Some(span) = spans.get(place) else { continue };
-                page = Some(self.page(stream, number, *span, place + 1 < spans.len()).await?);
+                page = Some(match self.page(stream, number, *span, place + 1 < spans.len()).await {
+                    // What is not kept any more cannot be said again.
+                    Err(StoreError::Trimmed { .. }) => {
+                        Page { stream, page: number, at: Seq::ZERO, messages: Vec::new() }
+                    }
+                    read => read?,
+                });
             }
             all.extend(page.iter().flat_map(|p| &p.messages).find(|m| m.n == *n).cloned());
         }
@@ -205,8 +211,23 @@ impl Views {
     }
 
     async fn stored(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
-        let Some(kept) = self.store.view(self.session, ViewKey::Head(streams)).await? else { return Ok(None) };
+        let Some(kept) = self.store.view(self.session, ViewKey::Head(streams)).await? else {
+            return self.stored_of_all(streams).await;
+        };
         Ok(unpack(&kept.bytes).map(|view| Head::new(self.session, kept.rev, view)))
+    }
+
+    /// Makes a head of the one of all streams, where the log may not be kept from its beginning.
+    async fn stored_of_all(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
+        if self.store.retention().is_none() {
+            return Ok(None);
+        }
+        let all = self.store.view(self.session, ViewKey::Head(Stream::ALL.into_iter().collect())).await?;
+        let read = |kept: ViewSnapshot| {
+            let view: View = unpack(&kept.bytes)?;
+            Some(Head::new(self.session, kept.rev, view.to_head(streams)))
+        };
+        Ok(all.and_then(read))
     }
 
     async fn keep(&self, key: ViewKey, snapshot: ViewSnapshot) {

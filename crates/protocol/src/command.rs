@@ -18,9 +18,11 @@ use crate::ids::{
 use crate::model::{EndReason, ParticipantKind, Pending, SettingsPatch, Usage, Visibility};
 
 mod branching;
+mod lobby;
 mod memories;
 
 pub use branching::*;
+pub use lobby::*;
 pub use memories::*;
 
 /// A command with everything the caller says about it.
@@ -84,6 +86,15 @@ pub enum Command {
     /// Become a participant. Only the server's doors say this.
     #[serde(rename = "participant.join")]
     ParticipantJoin(ParticipantJoin),
+    /// Let somebody in who waits.
+    #[serde(rename = "participant.approve")]
+    ParticipantApprove(ParticipantApprove),
+    /// Do not let somebody in who waits.
+    #[serde(rename = "participant.deny")]
+    ParticipantDeny(ParticipantDeny),
+    /// Stop waiting to be let in. Only the server's doors say this.
+    #[serde(rename = "participant.withdraw_request")]
+    ParticipantWithdrawRequest(ParticipantWithdrawRequest),
     /// Stop being a participant.
     #[serde(rename = "participant.leave")]
     ParticipantLeave(ParticipantLeave),
@@ -162,6 +173,9 @@ pub enum Command {
     /// Erase copies of what was erased where it came from.
     #[serde(rename = "copies.erase")]
     CopiesErase(CopiesErase),
+    /// Record that something went wrong.
+    #[serde(rename = "error.report")]
+    ErrorReport(ErrorReport),
     /// Ask the assistant about a message that is there already.
     #[serde(rename = "turn.ask")]
     TurnAsk(TurnAsk),
@@ -255,6 +269,10 @@ impl Command {
         "action.perform",
         "session.fork",
         "copies.erase",
+        "participant.approve",
+        "participant.deny",
+        "participant.withdraw_request",
+        "error.report",
     ];
 
     /// Returns the command's name.
@@ -312,6 +330,10 @@ impl Command {
             Self::ActionPerform(_) => 49,
             Self::SessionFork(_) => 50,
             Self::CopiesErase(_) => 51,
+            Self::ParticipantApprove(_) => 52,
+            Self::ParticipantDeny(_) => 53,
+            Self::ParticipantWithdrawRequest(_) => 54,
+            Self::ErrorReport(_) => 55,
         };
         Self::NAMES[i]
     }
@@ -321,6 +343,7 @@ impl Command {
         matches!(
             self,
             Self::ParticipantJoin(_)
+                | Self::ParticipantWithdrawRequest(_)
                 | Self::TurnStart(_)
                 | Self::TurnProgress(_)
                 | Self::TurnComplete(_)
@@ -452,6 +475,9 @@ pub struct ParticipantJoin {
     /// The hue that this user has chosen, 0 to 11; absent: the one that follows from the user's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colour: Option<u8>,
+    /// Whether somebody who may admit stands for them, so that they need not wait in the lobby.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vouched: bool,
 }
 
 /// Data of `participant.leave`.
@@ -522,6 +548,10 @@ pub struct MessagePost {
     /// The message beside which it stands, as its other wording: it begins a new branch before that message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sibling_of: Option<MessageId>,
+    /// What a program says beside the text: a JSON object, at most 16 KiB, at most 32 levels deep. An edit keeps it, erasing
+    /// the message erases it, and assistants are not shown it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 /// Data of `message.edit`.

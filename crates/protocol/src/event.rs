@@ -17,11 +17,15 @@ use crate::ids::{BranchId, EventId, MessageId, ParticipantId, Seq, Stream, Times
 mod branching;
 mod context;
 mod data;
+mod fault;
+mod lobby;
 mod memories;
 
 pub use branching::*;
 pub use context::*;
 pub use data::*;
+pub use fault::*;
+pub use lobby::*;
 pub use memories::*;
 
 /// One recorded event, as everybody in its audience sees it.
@@ -199,6 +203,14 @@ kinds! {
     ParticipantRoleChanged = "participant.role_changed",
     /// Somebody has another name or colour.
     ParticipantProfileChanged = "participant.profile_changed",
+    /// Somebody asks to be let in.
+    ParticipantRequested = "participant.requested",
+    /// Somebody who waited was let in.
+    ParticipantApproved = "participant.approved",
+    /// Somebody who waited was not let in.
+    ParticipantDenied = "participant.denied",
+    /// Somebody waits no more, without an answer.
+    ParticipantRequestEnded = "participant.request_ended",
     /// Somebody said something.
     MessagePosted = "message.posted",
     /// A message has another text.
@@ -245,6 +257,8 @@ kinds! {
     BranchMerged = "branch.merged",
     /// Another session began as a copy of this one up to a point.
     SessionForked = "session.forked",
+    /// Something went wrong that everybody should know of.
+    ErrorRecorded = "error",
     /// The assistant was asked.
     TurnQueued = "turn.queued",
     /// What is asked has changed while it waits.
@@ -435,7 +449,7 @@ pub fn redacted_body(body: &[u8]) -> Vec<u8> {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
-    for name in ["text", "title"] {
+    for name in ["text", "title", "detail"] {
         if let Some(text) = data.get_mut(name) {
             *text = serde_json::Value::String(String::new());
         }

@@ -99,11 +99,13 @@ pub enum Permission {
     MemoryManage = 23,
     /// Perform actions.
     ActionPerform = 24,
+    /// See who waits to be let in; let them in or not.
+    ParticipantAdmit = 25,
 }
 
 impl Permission {
     /// All permissions, in the order of their bits.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::SessionView,
         Self::SessionChange,
         Self::SessionEnd,
@@ -129,6 +131,7 @@ impl Permission {
         Self::MemoryWrite,
         Self::MemoryManage,
         Self::ActionPerform,
+        Self::ParticipantAdmit,
     ];
 }
 

@@ -10,6 +10,7 @@
 //! | [`ids`] | newtypes over UUIDv7, sequence numbers, streams |
 //! | [`branching`] | the nouns of checkpoints and branches |
 //! | [`mod@context`] | how the shared context is written: operations, changes, conflicts |
+//! | [`lobby`] | who asks to be let in |
 //! | [`memory`] | memories and action types |
 //! | [`command`] | what can be asked of a session |
 //! | [`event`] | what happened and was recorded |
@@ -27,6 +28,7 @@ pub mod event;
 pub mod frame;
 pub mod grant;
 pub mod ids;
+pub mod lobby;
 pub mod memory;
 pub mod model;
 pub mod problem;

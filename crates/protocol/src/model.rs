@@ -175,6 +175,8 @@ pub struct Settings {
     pub context_strategies: BTreeMap<String, Strategy>,
     /// Whether every write of the shared context must say which version it rests on.
     pub context_base_required: bool,
+    /// Whether assistants are given the session's memories with each question.
+    pub memories_to_assistants: bool,
 }
 
 impl Default for Settings {
@@ -191,6 +193,7 @@ impl Default for Settings {
             idle_limit_s: None,
             context_strategies: BTreeMap::new(),
             context_base_required: false,
+            memories_to_assistants: false,
         }
     }
 }
@@ -236,6 +239,9 @@ pub struct SettingsPatch {
     /// See [`Settings::context_base_required`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_base_required: Option<bool>,
+    /// See [`Settings::memories_to_assistants`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memories_to_assistants: Option<bool>,
 }
 
 impl SettingsPatch {
@@ -254,6 +260,7 @@ impl SettingsPatch {
             idle_limit_s: self.idle_limit_s.unwrap_or(old.idle_limit_s),
             context_strategies: self.context_strategies.clone().unwrap_or(old.context_strategies),
             context_base_required: self.context_base_required.unwrap_or(old.context_base_required),
+            memories_to_assistants: self.memories_to_assistants.unwrap_or(old.memories_to_assistants),
         }
     }
 }

@@ -77,6 +77,9 @@ codes! {
     SessionStorageFull = "session_storage_full", 507, false, "The session holds as much as it may", "Owner: end it and go on in a new one; administrator: raise limits.session_events.";
     NotAvailable = "not_available", 422, false, "This server has no such function", "Caller: choose another value.";
     JoinClosed = "join_closed", 403, false, "The session takes nobody in", "Owner: switch allow_join on.";
+    JoinDenied = "join_denied", 403, false, "You were not let in", "Owner or moderator: can still let you in; otherwise ask again after ten minutes.";
+    LobbyFull = "lobby_full", 409, false, "Fifty people wait to be let in already", "Caller: come later; owner or moderator: answer those who wait.";
+    NoSuchRequest = "no_such_request", 404, false, "Nobody waits under that id", "Caller: read the list of those who wait; somebody may have answered already.";
     SessionFull = "session_full", 409, false, "The session is full", "Owner: raise max_participants, or wait until somebody leaves.";
     NotAParticipant = "not_a_participant", 403, false, "You are not in this session", "Caller: join by a link or code.";
     Removed = "removed", 403, false, "You were removed from this session", "Owner or moderator: let you in again.";

@@ -21,6 +21,7 @@ use crate::grant::Role;
 use crate::ids::{
     BranchId, Epoch, MessageId, ParticipantId, ProjectId, Seq, Stream, StreamSet, Timestamp, TurnId, UserId,
 };
+use crate::lobby::JoinRequest;
 use crate::memory::{ActionType, Memory};
 use crate::model::{
     Attachment, EndReason, Membership, Participant, SessionKind, SessionState, Settings, Turn, TurnState, Usage,
@@ -30,6 +31,7 @@ use crate::model::{
 mod branches;
 mod context;
 mod life;
+mod lobby;
 mod memories;
 
 pub use branches::BranchingView;
@@ -54,6 +56,9 @@ pub struct View {
     /// Types of actions that have a schema; absent when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub action_types: Vec<ActionType>,
+    /// Who waits to be let in, in the order of asking; known to who reads `staff`, absent when nobody waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<JoinRequest>,
     /// What was said, stream by stream.
     pub streams: BTreeMap<Stream, StreamView>,
     /// Where it is in its life, when there is more to say than its state.
@@ -155,6 +160,9 @@ pub struct MessageView {
     /// The message whose text this is, when it was copied from another branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
+    /// What a program says beside the text; absent when nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
 }
 
 /// How an answer stands.
@@ -272,6 +280,10 @@ impl View {
             EventBody::ParticipantRemoved(data) => self.membership(data.participant, Membership::Removed),
             EventBody::ParticipantRoleChanged(data) => self.role(data.participant, data.role),
             EventBody::ParticipantProfileChanged(data) => self.profile(data),
+            EventBody::ParticipantRequested(data) => self.requested(data),
+            EventBody::ParticipantApproved(data) => self.answered(data.participant),
+            EventBody::ParticipantDenied(data) => self.answered(data.participant),
+            EventBody::ParticipantRequestEnded(data) => self.answered(data.participant),
             EventBody::MessagePosted(data) => {
                 stream.push(MessageView {
                     parent: data.parent,
@@ -281,6 +293,7 @@ impl View {
                     ask: data.ask,
                     redacted: data.redacted,
                     attachments: data.attachments.clone(),
+                    data: data.data.clone(),
                     ..MessageView::new(MessageId(event.header.id.0), event, data.text.clone())
                 });
                 self.branching.said(event, MessageId(event.header.id.0));
@@ -294,6 +307,7 @@ impl View {
             EventBody::MessageRedacted(data) => stream.with(data.message, |m| {
                 m.text.clear();
                 m.attachments.clear();
+                m.data = None;
                 m.redacted = true;
             }),
             EventBody::DecisionRecorded(data) => stream.with(data.message, |m| m.decision = true),
@@ -306,7 +320,7 @@ impl View {
             EventBody::MemoryRemoved(data) => self.memory_removed(data),
             EventBody::MemoryPinned(data) => self.memory_pinned(data),
             EventBody::ActionTypeDefined(data) => self.action_type_defined(data),
-            EventBody::ActionPerformed(_) | EventBody::ActionRedacted(_) => {}
+            EventBody::ActionPerformed(_) | EventBody::ActionRedacted(_) | EventBody::ErrorRecorded(_) => {}
             EventBody::CheckpointRestored(_) => {}
             EventBody::BranchCreated(data) => self.branching.created(event, data),
             EventBody::BranchMoved(data) => self.branching.with(data.branch, |b| b.head = data.head),
@@ -387,6 +401,7 @@ impl View {
             branching: self.branching.clone(),
             memories: self.memories.clone(),
             action_types: self.action_types.clone(),
+            requests: if streams.contains(Stream::Staff) { self.requests.clone() } else { Vec::new() },
             streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
             life: self.life.clone(),
             context: self.context.clone(),
@@ -548,6 +563,7 @@ impl MessageView {
             branch: event.header.branch,
             parent: None,
             copied_from: None,
+            data: None,
         }
     }
 

@@ -151,6 +151,18 @@ impl Assistants {
         state.all().into_iter().find(|a| a.name == name).map_or_else(|| name.to_owned(), |a| a.label)
     }
 
+    /// Asks whether an assistant is there; returns why not. Only what says that nobody is there counts: an endpoint may well
+    /// answer questions without having a list of models.
+    pub fn away(&self, name: &str) -> BoxFuture<'static, Option<String>> {
+        let driver = self.driver(name);
+        async move {
+            let gone = [FailureCode::ModelUnreachable, FailureCode::ModelTimedOut];
+            let failure = driver?.probe().await.err()?;
+            gone.contains(&failure.code).then_some(failure.message)
+        }
+        .boxed()
+    }
+
     /// Returns what speaks under a name, for figures: a provider's name, `guide`, or `none`.
     pub fn provider(&self, name: &str) -> &'static str {
         let state = self.read();

@@ -59,6 +59,7 @@ pub fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::Full => Code::StorageFull.into(),
         StoreError::Unavailable(_) => Problem::new(Code::Unavailable).retry_after_ms(1000),
+        StoreError::Trimmed { oldest } => roundtable_hub::trimmed(*oldest),
     }
 }
 

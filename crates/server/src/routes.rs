@@ -25,6 +25,7 @@ pub mod meta;
 pub mod participants;
 pub mod replay;
 pub mod reports;
+pub mod requests;
 pub mod sessions;
 pub mod stats;
 
@@ -106,6 +107,10 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(codes::create, codes::remove))
         .routes(routes!(links::create, links::list))
         .routes(routes!(links::revoke))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::mine, requests::withdraw))
+        .routes(routes!(requests::approve))
+        .routes(routes!(requests::deny))
         .routes(routes!(participants::list))
         .routes(routes!(participants::change, participants::remove))
         .routes(routes!(ws::upgrade))

@@ -135,10 +135,11 @@ impl Server {
             _ => None,
         };
         let (listener, bound) = listen(settings.listen).await?;
-        let (label, known) = (assistants.clone(), assistants.clone());
+        let (label, known, asked) = (assistants.clone(), assistants.clone(), assistants.clone());
         let hub = HubConfig {
             label: Arc::new(move |name| label.label(name)),
             assistants: Arc::new(move |name| known.knows(name)),
+            reaches: Arc::new(move |name| asked.away(name)),
             max_events: settings.limits.session_events,
             inbox: settings.limits.session_queue.max(1),
             turn_limit: settings.limits.turn_timeout,

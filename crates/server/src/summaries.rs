@@ -192,6 +192,7 @@ fn input(
         session_title: title,
         assistant: assistant.map_or(ParticipantId::NIL, |one| one.id),
         assistant_name: assistant.map_or_else(|| "Assistant".to_owned(), |one| one.display_name.clone()),
+        memories: Vec::new(),
         transcript,
     }
 }

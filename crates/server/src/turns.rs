@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use roundtable_assistant::driver::PromptRejection;
 use roundtable_assistant::{
-    AgentEvent, AuthorKind, Driver, EntryAttachment, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd, TurnInput,
+    AgentEvent, AuthorKind, Driver, EntryAttachment, MainText, MemoryEntry, OpenSpec, Opened, TranscriptEntry, TurnEnd,
+    TurnInput,
 };
-use roundtable_hub::{TranscriptAttachment, TranscriptMessage, TurnHandle, TurnWork};
+use roundtable_hub::{TranscriptAttachment, TranscriptMemory, TranscriptMessage, TurnHandle, TurnWork};
 use roundtable_protocol::model::{EndReason, Participant, ParticipantKind, Usage};
 use roundtable_protocol::{MessageId, Role, Stream};
 use tokio::sync::mpsc;
@@ -154,6 +155,7 @@ fn input(work: TurnWork) -> (TurnInput, TurnHandle) {
         session_title: work.title,
         assistant: work.assistant.id,
         assistant_name: work.assistant.display_name,
+        memories: work.memories.into_iter().filter_map(memory).collect(),
         transcript: work.transcript.into_iter().filter_map(entry).collect(),
     };
     (input, work.handle)
@@ -172,6 +174,16 @@ fn entry(message: TranscriptMessage) -> Option<TranscriptEntry> {
         at: message.at,
         text: MainText::from_stream(Stream::Main, message.text)?,
         attachments: message.attachments.into_iter().map(attached).collect(),
+    })
+}
+
+fn memory(memory: TranscriptMemory) -> Option<MemoryEntry> {
+    Some(MemoryEntry {
+        participant: memory.author.id,
+        trusted: may_prompt(&memory.author),
+        author_name: memory.author.display_name,
+        pinned: memory.pinned,
+        text: MainText::from_stream(Stream::Main, memory.text)?,
     })
 }
 

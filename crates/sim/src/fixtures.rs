@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use roundtable_core::{Caller, Context, Copied, Decision, Founding, Rejection, Session, Upload};
-use roundtable_protocol::command::{Command, Envelope, ParticipantJoin};
+use roundtable_protocol::command::{Command, Envelope, ParticipantJoin, ParticipantWithdrawRequest};
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{
     AttachmentId, DEFAULT_PROJECT, Epoch, MessageId, ParticipantId, Seq, SessionId, Stream, StreamSet, Timestamp,
@@ -221,7 +221,17 @@ impl Tale {
             guest: true,
             via: None,
             colour: None,
+            vouched: false,
         }));
+    }
+
+    /// Somebody who waits to be let in goes.
+    fn withdraws(&mut self, who: u64) {
+        self.house(Command::ParticipantWithdrawRequest(ParticipantWithdrawRequest { user: user(who) }));
+    }
+
+    fn waiting(&self, who: u64) -> ParticipantId {
+        self.session.asked(user(who)).expect("has knocked in this tale").request.id
     }
 
     fn participant(&self, who: u64) -> ParticipantId {

@@ -45,6 +45,7 @@ fn permissions(role: Role) -> Permissions {
             Role::Moderator,
             &[
                 P::ParticipantRemove,
+                P::ParticipantAdmit,
                 P::ParticipantChangeRole,
                 P::MessageRedactAny,
                 P::TurnManage,

@@ -339,6 +339,7 @@ impl World {
                 guest: true,
                 via: None,
                 colour: None,
+                vouched: false,
             })));
         }
         self.subscribe(index);

@@ -72,6 +72,11 @@ impl Walk {
         Self { stream, last: Seq::ZERO, hash: GENESIS, broken: None, events: 0, redacted: 0 }
     }
 
+    /// Starts behind an event that is not kept any more.
+    pub fn behind(stream: Stream, last: Seq, hash: Hash) -> Self {
+        Self { last, hash, ..Self::new(stream) }
+    }
+
     /// Takes the next row in the order of seqs.
     pub fn step(&mut self, seq: Seq, header: &[u8], kept: Kept<'_>, hash: &[u8]) {
         let seal = match kept {

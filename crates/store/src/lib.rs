@@ -48,6 +48,12 @@ pub trait Store: Send + Sync + 'static {
     /// Returns where a session's log stands, or `None` when there is no such session.
     fn head(&self, session: SessionId) -> Answer<'_, Option<SessionHead>>;
 
+    /// Returns how many of a session's events are kept at least; `None`: all. A store that keeps not all answers
+    /// [`StoreError::Trimmed`] to whoever would read what is gone, and never less than was asked for in silence.
+    fn retention(&self) -> Option<usize> {
+        None
+    }
+
     /// Returns events of one stream with `seq > after`, in order, at most `limit` of them and, after the first,
     /// at most `max_bytes` of header and body.
     fn read(

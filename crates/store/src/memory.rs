@@ -28,12 +28,29 @@ const CLOSED: &str = "the store is closed";
 pub struct MemoryStore {
     /// `None` once closed.
     state: Mutex<Option<State>>,
+    max_events: Option<usize>,
 }
 
 impl MemoryStore {
     /// Makes an empty store.
     pub fn new() -> Self {
-        Self { state: Mutex::new(Some(State::default())) }
+        Self { state: Mutex::new(Some(State::default())), max_events: None }
+    }
+
+    /// Makes an empty store that keeps about the last `max_events` events of each session, at least 1.
+    ///
+    /// When a session has more, the oldest go until half as many are left, as far as the last snapshots of its state and
+    /// view stand for them. Reading what is gone answers [`StoreError::Trimmed`]. Commands whose events are gone are not
+    /// known as repeated any more, and texts in the view's snapshot stay in memory until it is made anew.
+    ///
+    /// ```
+    /// use roundtable_store::{MemoryStore, Store};
+    ///
+    /// assert_eq!(MemoryStore::with_max_events(1_000).retention(), Some(500));
+    /// assert_eq!(MemoryStore::new().retention(), None);
+    /// ```
+    pub fn with_max_events(max_events: usize) -> Self {
+        Self { max_events: Some(max_events.max(1)), ..Self::new() }
     }
 
     fn with<T: Send>(&self, f: impl FnOnce(&mut State) -> T + Send) -> Result<T, StoreError> {
@@ -60,6 +77,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn retention(&self) -> Option<usize> {
+        self.max_events.map(|most| most.div_ceil(2))
+    }
+
     fn head(&self, session: SessionId) -> Answer<'_, Option<SessionHead>> {
         self.answer(move |state| state.head(session))
     }
@@ -72,11 +93,11 @@ impl Store for MemoryStore {
         limit: usize,
         max_bytes: usize,
     ) -> Answer<'_, Vec<StoredEvent>> {
-        self.answer(move |state| state.read(session, stream, after, limit, max_bytes))
+        Box::pin(async move { self.with(|state| state.read(session, stream, after, limit, max_bytes))? })
     }
 
     fn read_commits(&self, session: SessionId, after: Rev, limit: usize) -> Answer<'_, Vec<StoredEvent>> {
-        self.answer(move |state| state.read_commits(session, after, limit))
+        Box::pin(async move { self.with(|state| state.read_commits(session, after, limit))? })
     }
 
     fn find(&self, session: SessionId, id: EventId) -> Answer<'_, Option<Found>> {
@@ -93,9 +114,12 @@ impl Store for MemoryStore {
 
     fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()> {
         self.answer(move |state| {
-            let kept = state.sessions.get_mut(&snapshot.session).filter(|s| snapshot.rev >= s.redacted_rev);
+            let kept = state.sessions.get_mut(&snapshot.session).filter(|s| s.takes(snapshot.rev));
             if let Some(session) = kept {
                 session.state = Some(snapshot);
+                if let Some(most) = self.max_events {
+                    session.trim(most);
+                }
             }
         })
     }
@@ -106,7 +130,7 @@ impl Store for MemoryStore {
 
     fn put_view(&self, session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> Answer<'_, ()> {
         self.answer(move |state| {
-            if let Some(session) = state.sessions.get_mut(&session).filter(|s| snapshot.rev >= s.redacted_rev) {
+            if let Some(session) = state.sessions.get_mut(&session).filter(|s| s.takes(snapshot.rev)) {
                 session.views.insert(key, snapshot);
             }
         })

@@ -133,6 +133,12 @@ pub enum StoreError {
     /// The store cannot answer now.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// What was asked for lies before what is kept.
+    #[error("events before {oldest} are not kept any more")]
+    Trimmed {
+        /// The oldest seq that is kept of the stream; of all streams, of `main`.
+        oldest: Seq,
+    },
 }
 
 /// Where a session's log stands.

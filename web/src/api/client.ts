@@ -43,6 +43,8 @@ export type NewAssistant =
 /** A link that was just made: its address comes once. */
 export type NewLink = Schemas['NewLinkBody'];
 export type Joined = Schemas['JoinedBody'];
+/** Where one's own request to be let in stands. */
+export type Asked = Schemas['Asked'];
 
 /** The state of a session at a place of its history. */
 export interface StateBody {
@@ -180,6 +182,13 @@ export const deleteSession = (id: Id) => call<void>('DELETE', `/sessions/${part(
 export const changeMe = (change: { display_name?: string; colour?: number }) => call<Me>('PATCH', '/me', { body: change });
 
 /** Joins by a link or a code; without a login this makes one. Joining twice is joining once, so a repeated attempt needs no key. */
+/** Returns what became of one's own request to be let in. */
+export const asked = (session: Id, signal?: AbortSignal) =>
+  call<Asked>('GET', `/sessions/${part(session)}/requests/mine`, signal ? { signal } : {});
+
+/** Stops waiting to be let in. */
+export const withdrawRequest = (session: Id) => call<undefined>('DELETE', `/sessions/${part(session)}/requests/mine`);
+
 export const join = (body: { link?: string; code?: string; display_name?: string; password?: string }) =>
   call<Joined>('POST', '/join', { body });
 

@@ -111,7 +111,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Comes in by a link or a share code. Somebody without a login gets one, as a guest. */
+        /**
+         * Comes in by a link or a share code, or asks to be let in where the session wants that. Somebody without a login gets
+         *     one, as a guest. Asking uses a link up as coming in does.
+         */
         post: operations["post_join"];
         delete?: never;
         options?: never;
@@ -929,6 +932,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who waits, in the order of asking. At most 50 wait, so all are told at once. */
+        get: operations["get_sessions_session_id_requests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/requests/mine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what became of one's own request; an answer is remembered for ten minutes. */
+        get: operations["get_sessions_session_id_requests_mine"];
+        put?: never;
+        post?: never;
+        /** Stops waiting. */
+        delete: operations["delete_sessions_session_id_requests_mine"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/requests/{participant_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets somebody in who waits, or to whom was said no within the last ten minutes. */
+        post: operations["post_sessions_session_id_requests_participant_id_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/requests/{participant_id}/deny": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Does not let somebody in who waits. */
+        post: operations["post_sessions_session_id_requests_participant_id_deny"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/resume": {
         parameters: {
             query?: never;
@@ -1210,6 +1282,15 @@ export interface components {
             seq: components["schemas"]["Seq"];
             /** @description The stream. */
             stream: components["schemas"]["Stream"];
+        };
+        /** @description What somebody who has asked to be let in may know. */
+        Asked: {
+            /** @description Why, in the words of who said no. */
+            reason?: string | null;
+            /** @description What they asked. */
+            request: components["schemas"]["JoinRequest"];
+            /** @description Where it stands. */
+            status: components["schemas"]["RequestStatus"];
         };
         /** @description Something that can answer turns. */
         AssistantBody: {
@@ -1611,7 +1692,7 @@ export interface components {
          * @description A stable word for what went wrong.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "no_such_branch" | "not_your_branch" | "branch_is_archived" | "main_branch_stays" | "too_many_branches" | "head_moved" | "too_many_forks" | "nothing_to_merge" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_field" | "unknown_frame" | "unknown_command" | "invalid_key" | "unsupported_media_type" | "not_found" | "method_not_allowed" | "not_logged_in" | "login_expired" | "forbidden" | "stale_grant" | "cross_site" | "wrong_host" | "hosting_not_allowed" | "not_recorded" | "session_not_active" | "illegal_transition" | "cannot_resume" | "session_storage_full" | "not_available" | "join_closed" | "join_denied" | "lobby_full" | "no_such_request" | "session_full" | "not_a_participant" | "removed" | "owner_must_stay" | "above_your_role" | "no_such_participant" | "no_such_message" | "not_your_message" | "message_is_redacted" | "message_too_long" | "text_empty" | "already_recorded" | "no_assistant" | "assistant_not_found" | "assistant_fixed" | "confirmation_needed" | "no_such_turn" | "not_your_turn" | "turn_already_started" | "turn_not_running" | "queue_full" | "stale_lease" | "key_reused" | "retry_in_order" | "events_trimmed" | "epoch_changed" | "link_not_found" | "link_ended" | "link_password" | "code_not_found" | "attachment_not_found" | "attachment_too_large" | "no_such_checkpoint" | "not_your_checkpoint" | "too_many_checkpoints" | "context_conflict" | "context_moved" | "base_too_old" | "base_required" | "path_not_found" | "type_clash" | "context_test_failed" | "context_too_large" | "context_too_deep" | "context_too_many_paths" | "context_value_too_large" | "patch_too_long" | "no_such_conflict" | "too_many_conflicts" | "no_such_memory" | "not_your_memory" | "too_many_memories" | "invalid_schema" | "too_many_action_types" | "action_data_invalid" | "data_too_large" | "data_too_deep" | "no_such_branch" | "not_your_branch" | "branch_is_archived" | "main_branch_stays" | "too_many_branches" | "head_moved" | "too_many_forks" | "nothing_to_merge" | "overloaded" | "rate_limited" | "too_many_connections" | "too_many_sessions" | "ephemeral_too_large" | "window_full" | "body_too_large" | "frame_too_large" | "request_timeout" | "unavailable" | "storage_full" | "shutting_down" | "upgrade_in_progress" | "history_broken" | "internal";
         /** @description A session's share code. */
         CodeBody: {
             /** @description Six characters; they let somebody in as a viewer while the session is live. */
@@ -1688,6 +1769,21 @@ export interface components {
             data: components["schemas"]["ParticipantJoin"];
             /** @enum {string} */
             name: "participant.join";
+        } | {
+            /** @description Let somebody in who waits. */
+            data: components["schemas"]["ParticipantApprove"];
+            /** @enum {string} */
+            name: "participant.approve";
+        } | {
+            /** @description Do not let somebody in who waits. */
+            data: components["schemas"]["ParticipantDeny"];
+            /** @enum {string} */
+            name: "participant.deny";
+        } | {
+            /** @description Stop waiting to be let in. Only the server's doors say this. */
+            data: components["schemas"]["ParticipantWithdrawRequest"];
+            /** @enum {string} */
+            name: "participant.withdraw_request";
         } | {
             /** @description Stop being a participant. */
             data: components["schemas"]["ParticipantLeave"];
@@ -1818,6 +1914,11 @@ export interface components {
             data: components["schemas"]["CopiesErase"];
             /** @enum {string} */
             name: "copies.erase";
+        } | {
+            /** @description Record that something went wrong. */
+            data: components["schemas"]["ErrorReport"];
+            /** @enum {string} */
+            name: "error.report";
         } | {
             /** @description Ask the assistant about a message that is there already. */
             data: components["schemas"]["TurnAsk"];
@@ -2250,6 +2351,14 @@ export interface components {
             /** @description Which turn. */
             turn: components["schemas"]["TurnId"];
         };
+        /** @description Why somebody is not let in. */
+        DenyBody: {
+            /**
+             * @description At most 500 characters; whoever waits is told.
+             * @default null
+             */
+            reason: string | null;
+        };
         /**
          * @description How a session came to work on with nobody leading it.
          * @enum {string}
@@ -2362,6 +2471,27 @@ export interface components {
             re?: number | null;
             session_id?: components["schemas"]["SessionId"] | null;
         };
+        /**
+         * @description Data of `error`: something went wrong that everybody in the session should know of. Who found it is the event's actor:
+         *     a person or program, or the server itself.
+         */
+        ErrorRecorded: {
+            /** @description A stable word for what went wrong, such as `room_panicked`. */
+            code: string;
+            /** @description What went wrong and what to do, for people; empty once erased. */
+            detail: string;
+            /** @description Whether the detail has been erased. */
+            redacted?: boolean;
+            turn?: components["schemas"]["TurnId"] | null;
+        };
+        /** @description Data of `error.report`. */
+        ErrorReport: {
+            /** @description A stable word for what went wrong; 1 to 64 of the characters a-z, 0-9, `.`, `_`, `-`. */
+            code: string;
+            /** @description What went wrong and what to do, for people; 1 to 2,000 characters. */
+            detail: string;
+            turn?: components["schemas"]["TurnId"] | null;
+        };
         /** @description One recorded event, as everybody in its audience sees it. */
         Event: components["schemas"]["EventHeader"] & components["schemas"]["EventBody"] & {
             /** @description Its number in that stream. */
@@ -2425,6 +2555,26 @@ export interface components {
             data: components["schemas"]["ParticipantProfileChanged"];
             /** @enum {string} */
             kind: "participant.profile_changed";
+        } | {
+            /** @description Somebody asks to be let in. */
+            data: components["schemas"]["ParticipantRequested"];
+            /** @enum {string} */
+            kind: "participant.requested";
+        } | {
+            /** @description Somebody who waited was let in. */
+            data: components["schemas"]["ParticipantApproved"];
+            /** @enum {string} */
+            kind: "participant.approved";
+        } | {
+            /** @description Somebody who waited was not let in. */
+            data: components["schemas"]["ParticipantDenied"];
+            /** @enum {string} */
+            kind: "participant.denied";
+        } | {
+            /** @description Somebody waits no more, without an answer. */
+            data: components["schemas"]["ParticipantRequestEnded"];
+            /** @enum {string} */
+            kind: "participant.request_ended";
         } | {
             /** @description Somebody said something. */
             data: components["schemas"]["MessagePosted"];
@@ -2540,6 +2690,11 @@ export interface components {
             data: components["schemas"]["SessionForked"];
             /** @enum {string} */
             kind: "session.forked";
+        } | {
+            /** @description Something went wrong that everybody should know of. */
+            data: components["schemas"]["ErrorRecorded"];
+            /** @enum {string} */
+            kind: "error";
         } | {
             /** @description The assistant was asked. */
             data: components["schemas"]["TurnQueued"];
@@ -2874,15 +3029,44 @@ export interface components {
             /** @description The link's password, if it wants one. */
             password?: string | null;
         };
+        /** @description Somebody who asks to be let in. */
+        JoinRequest: {
+            /**
+             * Format: int32
+             * @description The hue, 0 to 11.
+             */
+            colour: number;
+            /** @description The name that others will see; made unique when they are let in. */
+            display_name: string;
+            /**
+             * Format: date-time
+             * @description When they are told that nobody has answered.
+             */
+            expires_at: string;
+            /** @description Whether this is a guest who came by link or code. */
+            guest?: boolean;
+            /** @description The participant that they are once they are let in. */
+            id: components["schemas"]["ParticipantId"];
+            /**
+             * Format: date-time
+             * @description When they asked.
+             */
+            requested_at: string;
+            /** @description The role that the door gives. */
+            role: components["schemas"]["Role"];
+            /** @description Who. */
+            user_id: components["schemas"]["UserId"];
+            via?: components["schemas"]["LinkId"] | null;
+        };
         /**
          * @description Whether one is in.
          * @enum {string}
          */
-        JoinStatus: "joined";
+        JoinStatus: "joined" | "waiting";
         /** @description What came of joining. */
         JoinedBody: {
-            /** @description Who one is in it. */
-            participant: components["schemas"]["ParticipantBody"];
+            participant?: components["schemas"]["ParticipantBody"] | null;
+            request?: components["schemas"]["JoinRequest"] | null;
             /** @description Which session. */
             session_id: components["schemas"]["SessionId"];
             /** @description Whether one is in. */
@@ -3051,6 +3235,40 @@ export interface components {
             next?: string | null;
         };
         /** @description Part of a list. */
+        List_JoinRequest: {
+            /** @description The items. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description The hue, 0 to 11.
+                 */
+                colour: number;
+                /** @description The name that others will see; made unique when they are let in. */
+                display_name: string;
+                /**
+                 * Format: date-time
+                 * @description When they are told that nobody has answered.
+                 */
+                expires_at: string;
+                /** @description Whether this is a guest who came by link or code. */
+                guest?: boolean;
+                /** @description The participant that they are once they are let in. */
+                id: components["schemas"]["ParticipantId"];
+                /**
+                 * Format: date-time
+                 * @description When they asked.
+                 */
+                requested_at: string;
+                /** @description The role that the door gives. */
+                role: components["schemas"]["Role"];
+                /** @description Who. */
+                user_id: components["schemas"]["UserId"];
+                via?: components["schemas"]["LinkId"] | null;
+            }[];
+            /** @description The page token of what follows; null at the end. */
+            next?: string | null;
+        };
+        /** @description Part of a list. */
         List_LinkBody: {
             /** @description The items. */
             items: {
@@ -3176,6 +3394,12 @@ export interface components {
                 /** @description How many people are connected now. */
                 online_count: number;
                 role?: components["schemas"]["Role"] | null;
+                /**
+                 * Format: int64
+                 * @description How many messages of others the reader has not read, told for the first twenty live sessions of an answer; null:
+                 *     not told.
+                 */
+                unread?: number | null;
             })[];
             /** @description The page token of what follows; null at the end. */
             next?: string | null;
@@ -3412,6 +3636,11 @@ export interface components {
             /** @description Files that the author has uploaded for this stream and not posted yet; at most 10. */
             attachments?: components["schemas"]["AttachmentId"][];
             branch?: components["schemas"]["BranchId"] | null;
+            /**
+             * @description What a program says beside the text: a JSON object, at most 16 KiB, at most 32 levels deep. An edit keeps it, erasing
+             *     the message erases it, and assistants are not shown it.
+             */
+            data?: unknown;
             /** @description What becomes of it when `parent` is not the newest any more. */
             if_head_moved?: components["schemas"]["HeadMoved"];
             /** @description Whom it names, besides those that `@name` in the text names. */
@@ -3429,6 +3658,8 @@ export interface components {
             /** @description Files that came with it; none once erased. */
             attachments?: components["schemas"]["Attachment"][];
             copied_from?: components["schemas"]["CopiedFrom"] | null;
+            /** @description What programs say beside the text; an edit keeps it, none once erased. */
+            data?: unknown;
             /** @description Whom it names. */
             mentions?: components["schemas"]["ParticipantId"][];
             parent?: components["schemas"]["MessageId"] | null;
@@ -3473,6 +3704,8 @@ export interface components {
             author: components["schemas"]["Actor"];
             branch?: components["schemas"]["BranchId"] | null;
             copied_from?: components["schemas"]["CopiedFrom"] | null;
+            /** @description What a program says beside the text; absent when nothing. */
+            data?: unknown;
             /** @description Whether it is marked as a decision. */
             decision: boolean;
             /** @description Whether its text is not the first one. */
@@ -3561,6 +3794,8 @@ export interface components {
             /** @description Files that were uploaded for this stream and not posted yet; at most 10. */
             attachments?: components["schemas"]["AttachmentId"][];
             branch?: components["schemas"]["BranchId"] | null;
+            /** @description What a program says beside the text: a JSON object, at most 16 KiB, at most 32 levels deep. */
+            data?: unknown;
             /** @description What becomes of it when `parent` is not the newest any more. */
             if_head_moved?: components["schemas"]["HeadMoved"];
             /** @description Whom it names, besides those that `@name` in the text names. */
@@ -3706,6 +3941,16 @@ export interface components {
             /** @description Who this is beyond it. */
             user_id: components["schemas"]["UserId"];
         };
+        /** @description Data of `participant.approve`. */
+        ParticipantApprove: {
+            /** @description Whom: the id of the request. */
+            participant: components["schemas"]["ParticipantId"];
+        };
+        /** @description Data of `participant.approved`; who did it is the event's actor. */
+        ParticipantApproved: {
+            /** @description Who was let in. */
+            participant: components["schemas"]["ParticipantId"];
+        };
         /** @description A participant with presence. */
         ParticipantBody: components["schemas"]["Participant"] & {
             /** @description What they look at. Always null here: it lives for seconds and travels as `ephemeral` frames only. */
@@ -3745,6 +3990,20 @@ export interface components {
             /** @description The role from now on; never owner. */
             role: components["schemas"]["Role"];
         };
+        /** @description Data of `participant.denied`; who did it is the event's actor. */
+        ParticipantDenied: {
+            /** @description Who was not let in. */
+            participant: components["schemas"]["ParticipantId"];
+            /** @description Why, in the words of who said no. */
+            reason?: string | null;
+        };
+        /** @description Data of `participant.deny`. */
+        ParticipantDeny: {
+            /** @description Whom: the id of the request. */
+            participant: components["schemas"]["ParticipantId"];
+            /** @description Why; at most 500 characters. Whoever waits is told. */
+            reason?: string | null;
+        };
         /**
          * Format: uuid
          * @description A user or agent with a role in one session.
@@ -3768,6 +4027,8 @@ export interface components {
             /** @description Who. */
             user: components["schemas"]["UserId"];
             via?: components["schemas"]["LinkId"] | null;
+            /** @description Whether somebody who may admit stands for them, so that they need not wait in the lobby. */
+            vouched?: boolean;
         };
         /** @description Data of `participant.joined`. */
         ParticipantJoined: {
@@ -3813,12 +4074,29 @@ export interface components {
             /** @description Why, in the remover's words. */
             reason?: string | null;
         };
+        /** @description Data of `participant.request_ended`: nobody has answered it, and nobody has to any more. */
+        ParticipantRequestEnded: {
+            /** @description Whose request. */
+            participant: components["schemas"]["ParticipantId"];
+            /** @description What became of it. */
+            status: components["schemas"]["RequestStatus"];
+        };
+        /** @description Data of `participant.requested`. */
+        ParticipantRequested: {
+            /** @description Who asks, and for what. */
+            request: components["schemas"]["JoinRequest"];
+        };
         /** @description Data of `participant.role_changed`. */
         ParticipantRoleChanged: {
             /** @description Whose role. */
             participant: components["schemas"]["ParticipantId"];
             /** @description The role from now on. */
             role: components["schemas"]["Role"];
+        };
+        /** @description Data of `participant.withdraw_request`. */
+        ParticipantWithdrawRequest: {
+            /** @description Who does not want to come in any more. */
+            user: components["schemas"]["UserId"];
         };
         /** @description One operation of a patch. */
         PatchOp: {
@@ -3870,7 +4148,7 @@ export interface components {
          * @description One thing that somebody may be allowed to do in a session. The number is its bit in [`Permissions`].
          * @enum {string}
          */
-        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage" | "session_pause" | "context_write" | "context_override" | "memory_write" | "memory_manage" | "action_perform";
+        Permission: "session_view" | "session_change" | "session_end" | "session_delete" | "participant_join" | "participant_be" | "participant_remove" | "participant_change_role" | "message_post" | "message_redact_any" | "side_post" | "turn_prompt" | "turn_manage" | "decision_record" | "link_manage" | "turn_drive" | "turn_stop" | "branch_write" | "branch_manage" | "session_pause" | "context_write" | "context_override" | "memory_write" | "memory_manage" | "action_perform" | "participant_admit";
         /** @description A participant's presence. */
         Person: {
             /**
@@ -4014,6 +4292,11 @@ export interface components {
             /** @description The role at the end. */
             role: components["schemas"]["Role"];
         };
+        /**
+         * @description Where a request to be let in stands.
+         * @enum {string}
+         */
+        RequestStatus: "waiting" | "joined" | "denied" | "withdrawn" | "expired" | "session_ended";
         /** @description `reset` */
         Reset: {
             /** @description The numbering that holds from now on. */
@@ -4401,6 +4684,12 @@ export interface components {
             /** @description How many people are connected now. */
             online_count: number;
             role?: components["schemas"]["Role"] | null;
+            /**
+             * Format: int64
+             * @description How many messages of others the reader has not read, told for the first twenty live sessions of an answer; null:
+             *     not told.
+             */
+            unread?: number | null;
         };
         /**
          * @description What a session is for.
@@ -4623,6 +4912,11 @@ export interface components {
              */
             max_participants: number | null;
             /**
+             * @description Whether assistants are given the session's memories with each question.
+             * @default false
+             */
+            memories_to_assistants: boolean;
+            /**
              * @description Whether the session is recorded.
              * @default true
              */
@@ -4682,6 +4976,11 @@ export interface components {
              * @default null
              */
             max_participants: number | null;
+            /**
+             * @description See [`Settings::memories_to_assistants`].
+             * @default null
+             */
+            memories_to_assistants: boolean | null;
             /**
              * @description See [`Settings::recording`].
              * @default null
@@ -5307,6 +5606,8 @@ export interface components {
             memories?: components["schemas"]["Memory"][];
             /** @description Everybody who is or was in it, in the order of first joining. */
             participants: components["schemas"]["Participant"][];
+            /** @description Who waits to be let in, in the order of asking; known to who reads `staff`, absent when nobody waits. */
+            requests?: components["schemas"]["JoinRequest"][];
             session?: components["schemas"]["SessionView"] | null;
             /** @description What was said, stream by stream. */
             streams: {
@@ -7878,6 +8179,169 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SummaryBody"];
                 };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_requests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who waits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_JoinRequest"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_sessions_session_id_requests_mine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One's own request */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_sessions_session_id_requests_mine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One waits no more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_requests_participant_id_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                participant_id: components["schemas"]["ParticipantId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The participant */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParticipantBody"];
+                };
+            };
+            /** @description What went wrong; every code stands on the page /api/problems. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_sessions_session_id_requests_participant_id_deny: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUIDv7, which becomes the id of what is made, or at most 200 printable characters. The same call with the same key is done once. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                session_id: components["schemas"]["SessionId"];
+                participant_id: components["schemas"]["ParticipantId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DenyBody"];
+            };
+        };
+        responses: {
+            /** @description They are told */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong; every code stands on the page /api/problems. */
             default: {

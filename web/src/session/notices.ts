@@ -32,7 +32,8 @@ export type NoticeKind =
   | 'checkpoint.restored'
   | 'branch.created'
   | 'branch.merged'
-  | 'session.forked';
+  | 'session.forked'
+  | 'error';
 
 export interface Notice {
   seq: number;
@@ -69,6 +70,7 @@ const KINDS: ReadonlySet<string> = new Set<NoticeKind>([
   'branch.created',
   'branch.merged',
   'session.forked',
+  'error',
 ]);
 
 /** How many are kept; those before are history that nobody scrolls to by chance. */

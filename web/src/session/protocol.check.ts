@@ -29,6 +29,7 @@ type AllFit<T> = Exclude<T[keyof T], true> extends never ? true : Exclude<T[keyo
 
 type Checks = {
   participant: Same<mine.Participant, Schemas['Participant']>;
+  join_request: Same<mine.JoinRequest, Schemas['JoinRequest']>;
   turn: Same<mine.Turn, Schemas['Turn']>;
   usage: Same<mine.Usage, Schemas['Usage']>;
   session_info: Same<mine.SessionInfo, Schemas['SessionInfo']>;

@@ -49,7 +49,8 @@ export type Permission =
   | 'context_override'
   | 'memory_write'
   | 'memory_manage'
-  | 'action_perform';
+  | 'action_perform'
+  | 'participant_admit';
 
 // The shared context (crates/protocol/src/context.rs)
 
@@ -122,6 +123,7 @@ export interface Settings {
   idle_limit_s: number | null;
   context_strategies: Record<string, ContextStrategy>;
   context_base_required: boolean;
+  memories_to_assistants: boolean;
 }
 
 export interface Participant {
@@ -357,6 +359,11 @@ export interface EventData {
   'session.host_left': { until: Timestamp };
   'session.owner_changed': { from: Id; to: Id; owner: Id; why: 'left' | 'away' };
   'participant.joined': { participant: Participant; via?: Id | null };
+  /** Somebody asks to be let in; this and the answers are in `staff`. */
+  'participant.requested': { request: JoinRequest };
+  'participant.approved': { participant: Id };
+  'participant.denied': { participant: Id; reason?: string | null };
+  'participant.request_ended': { participant: Id; status: RequestStatus };
   'participant.left': { participant: Id };
   'participant.removed': { participant: Id; reason?: string | null };
   'participant.role_changed': { participant: Id; role: Role };
@@ -371,6 +378,8 @@ export interface EventData {
     /** Absent: the message before it in the stream; the id of zeros: none, it begins anew. */
     parent?: Id | null;
     copied_from?: CopiedFrom | null;
+    /** What a program says beside the text. */
+    data?: unknown;
   };
   'message.edited': { message: Id; text: string; redacted?: boolean };
   'message.redacted': { message: Id; reason?: string | null };
@@ -418,6 +427,8 @@ export interface EventData {
     messages?: Id[];
   };
   'session.forked': { session: Id; branch: Id; message?: Id | null; seq: number };
+  /** Something went wrong that everybody should know of. */
+  error: { code: string; detail: string; turn?: Id | null; redacted?: boolean };
   'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null; reads?: Id | null };
   'turn.edited': { turn: Id };
   'turn.withdrawn': { turn: Id };
@@ -512,11 +523,14 @@ export interface CommandData {
   'session.resume': Record<string, never>;
   'session.detach': Record<string, never>;
   'session.change_expiry': { expires_at: Timestamp | null };
+  'participant.approve': { participant: Id };
+  'participant.deny': { participant: Id; reason?: string };
   'participant.leave': Record<string, never>;
   'participant.remove': { participant: Id; reason?: string };
   'participant.change_role': { participant: Id; role: Role };
   'participant.change_profile': { display_name?: string; colour?: number };
-  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[]; branch?: Id; parent?: Id; if_head_moved?: HeadMoved; sibling_of?: Id };
+  'message.post': { text: string; reply_to?: Id; mentions?: Id[]; ask?: boolean; attachments?: Id[]; branch?: Id; parent?: Id; if_head_moved?: HeadMoved; sibling_of?: Id; data?: unknown };
+  'error.report': { code: string; detail: string; turn?: Id };
   'message.edit': { message: Id; text: string };
   'message.redact': { message: Id; reason?: string };
   'decision.record': { message: Id };
@@ -576,12 +590,30 @@ export interface View {
   memories?: Memory[];
   /** Types of actions that have a schema; absent when there are none. */
   action_types?: ActionType[];
+  /** Who waits to be let in, in the order of asking; known to who reads `staff`, absent when nobody waits. */
+  requests?: JoinRequest[];
   streams: { [S in Stream]?: StreamView };
   /** Where the shared context stands; absent before its first write. */
   context?: ContextView;
   /** Where it is in its life, when there is more to say than its state. */
   life?: LifeView;
 }
+
+/** Somebody who asks to be let in. */
+export interface JoinRequest {
+  /** The participant that they are once they are let in. */
+  id: Id;
+  user_id: Id;
+  display_name: string;
+  role: Role;
+  guest?: boolean;
+  colour: number;
+  via?: Id | null;
+  requested_at: Timestamp;
+  expires_at: Timestamp;
+}
+
+export type RequestStatus = 'waiting' | 'joined' | 'denied' | 'withdrawn' | 'expired' | 'session_ended';
 
 export type DetachReason = 'asked' | 'nobody_left';
 
@@ -699,6 +731,8 @@ export interface MessageView {
   /** The message that it follows. Absent: the message before it in the stream; the id of zeros: none. */
   parent?: Id | null;
   copied_from?: CopiedFrom | null;
+  /** What a program says beside the text; absent when nothing. */
+  data?: unknown;
 }
 
 export type AnswerState = 'streaming' | 'completed' | 'stopped' | 'failed' | 'lost';

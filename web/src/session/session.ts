@@ -38,6 +38,8 @@ export const TYPING_MS = 7_000;
 /** How often typing is told. Unit: milliseconds. */
 const TYPING_EVERY_MS = 3_000;
 const STREAMS: readonly Stream[] = ['main', 'side'];
+/** What is read besides, by those who may: who waits to be let in. */
+const STAFF: readonly Stream[] = [...STREAMS, 'staff'];
 
 export interface PendingCommand extends Unsent {
   /** `recorded`: durable, its event is still on the way to here. */
@@ -144,7 +146,7 @@ export class Session {
   open(): void {
     this.#driver.drive((m) => {
       m.connect();
-      m.subscribe(this.id, STREAMS);
+      m.subscribe(this.id, STAFF);
       for (const { key, stream, name, data } of this.#pending.filter((p) => p.state === 'unsent')) {
         m.resume(this.id, { key, stream, seen: null, name, data } satisfies MachineCommand);
       }

@@ -38,6 +38,7 @@ import type {
   View,
 } from './protocol';
 import { withLife } from './life';
+import { answered, requested } from './lobby';
 
 /** Every event kind that this version can show. */
 export const KINDS: readonly EventKind[] = [
@@ -48,6 +49,10 @@ export const KINDS: readonly EventKind[] = [
   'session.settings_changed',
   'session.ended',
   'participant.joined',
+  'participant.requested',
+  'participant.approved',
+  'participant.denied',
+  'participant.request_ended',
   'participant.left',
   'participant.removed',
   'participant.role_changed',
@@ -75,6 +80,7 @@ export const KINDS: readonly EventKind[] = [
   'branch.focused',
   'branch.merged',
   'session.forked',
+  'error',
   'turn.queued',
   'turn.edited',
   'turn.withdrawn',
@@ -149,6 +155,12 @@ export function fold(view: View, event: SessionEvent): View {
       return moved;
     case 'participant.joined':
       return joined(moved, event.data.participant);
+    case 'participant.requested':
+      return requested(moved, event.data.request);
+    case 'participant.approved':
+    case 'participant.denied':
+    case 'participant.request_ended':
+      return answered(moved, event.data.participant);
     case 'participant.left':
       return withParticipant(moved, event.data.participant, { membership: 'left' });
     case 'participant.removed':
@@ -160,7 +172,7 @@ export function fold(view: View, event: SessionEvent): View {
       return withParticipant(moved, participant, { display_name, colour });
     }
     case 'message.posted': {
-      const { text, reply_to = null, mentions = [], ask = false, redacted = false, attachments = [] } = event.data;
+      const { text, reply_to = null, mentions = [], ask = false, redacted = false, attachments = [], data } = event.data;
       const message: MessageView = {
         ...newMessage(event.id, event),
         text,
@@ -169,6 +181,7 @@ export function fold(view: View, event: SessionEvent): View {
         ask,
         redacted,
         ...(attachments.length > 0 && { attachments }),
+        ...(data ? { data } : {}),
         ...(event.data.parent && { parent: event.data.parent }),
         ...(event.data.copied_from && { copied_from: event.data.copied_from }),
       };
@@ -202,6 +215,7 @@ export function fold(view: View, event: SessionEvent): View {
       return actionTypeDefined(moved, event.data.type, event.data.schema);
     case 'action.performed':
     case 'action.redacted':
+    case 'error':
       return moved;
     case 'checkpoint.restored':
       return moved;
@@ -337,6 +351,7 @@ function settingsOf(settings: Partial<Settings> | undefined): Settings {
     idle_limit_s: null,
     context_strategies: {},
     context_base_required: false,
+    memories_to_assistants: false,
     ...settings,
   };
 }
@@ -395,7 +410,7 @@ function newMessage(id: Id, event: { seq: number; actor: string; at: string; bra
 }
 
 function erased(message: MessageView): MessageView {
-  const { attachments: _, ...rest } = message;
+  const { attachments: _, data: __, ...rest } = message;
   return { ...rest, text: '', redacted: true };
 }
 

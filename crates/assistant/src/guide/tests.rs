@@ -29,6 +29,7 @@ fn input(transcript: Vec<TranscriptEntry>) -> TurnInput {
         session_title: "T".to_owned(),
         assistant: GUIDE,
         assistant_name: "Guide".to_owned(),
+        memories: Vec::new(),
         transcript,
     }
 }

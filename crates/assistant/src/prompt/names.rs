@@ -28,6 +28,9 @@ impl Names {
             // The newest spelling wins: people may rename themselves.
             clean.insert(entry.participant, clean_name(&entry.author_name));
         }
+        for memory in &input.memories {
+            clean.entry(memory.participant).or_insert_with(|| clean_name(&memory.author_name));
+        }
         clean.remove(&input.assistant);
         let own = clean_name(&input.assistant_name);
         let mut holders = HashMap::from([(fold(&own), 1)]);

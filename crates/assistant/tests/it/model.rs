@@ -31,6 +31,7 @@ pub fn input(text: &str) -> TurnInput {
         session_title: "Plans".to_owned(),
         assistant: ParticipantId(uuid::Uuid::from_u128(9)),
         assistant_name: "Assistant".to_owned(),
+        memories: Vec::new(),
         transcript: vec![TranscriptEntry {
             message: MessageId::NIL,
             participant: ParticipantId::NIL,

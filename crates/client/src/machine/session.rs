@@ -248,6 +248,7 @@ impl SessionSync {
     /// Takes the streams of a snapshot that are not older than what is held. `main` brings session, roster and turns.
     pub(super) fn snapshot(&mut self, frame: Snapshot, now: u64) -> Effect {
         let mut head = frame.head;
+        let (mut told, mut requests) = (std::mem::take(&mut head.streams), std::mem::take(&mut head.requests));
         let mut effect = Effect::Nothing;
         for (stream, at) in frame.at {
             let Some(sync) = self.streams.get_mut(&stream) else { continue };
@@ -260,14 +261,18 @@ impl SessionSync {
             }
             sync.seq = at;
             sync.moved(now);
-            let mut view = head.streams.remove(&stream).unwrap_or_default();
+            let mut view = told.remove(&stream).unwrap_or_default();
             view.head = at;
             self.view.streams.insert(stream, view);
-            if stream == Stream::Main {
-                // Everything but the streams is told in `main`.
-                let (held, told) = (std::mem::take(&mut self.view.streams), std::mem::take(&mut head.streams));
-                self.view = View { streams: held, ..std::mem::take(&mut head) };
-                head.streams = told;
+            match stream {
+                Stream::Main => {
+                    // Everything but the streams, and who waits, is told in `main`.
+                    let held = std::mem::take(&mut self.view);
+                    let (streams, requests) = (held.streams, held.requests);
+                    self.view = View { streams, requests, ..std::mem::take(&mut head) };
+                }
+                Stream::Staff => self.view.requests = std::mem::take(&mut requests),
+                Stream::Side | Stream::Stage => {}
             }
             effect = Effect::Changed;
         }
@@ -380,8 +385,13 @@ impl SessionSync {
     /// Drops what is shown of a stream.
     fn clear(&mut self, stream: Stream) {
         self.view.streams.remove(&stream);
-        if stream == Stream::Main {
-            self.view = View { streams: std::mem::take(&mut self.view.streams), ..View::default() };
+        match stream {
+            Stream::Main => {
+                let View { streams, requests, .. } = std::mem::take(&mut self.view);
+                self.view = View { streams, requests, ..View::default() };
+            }
+            Stream::Staff => self.view.requests.clear(),
+            Stream::Side | Stream::Stage => {}
         }
     }
 }

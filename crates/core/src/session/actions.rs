@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use roundtable_protocol::command::{ActionDefineType, ActionPerform};
-use roundtable_protocol::event::{ActionPerformed, ActionRedacted, ActionTypeDefined, Event};
+use roundtable_protocol::command::{ActionDefineType, ActionPerform, ErrorReport};
+use roundtable_protocol::event::{ActionPerformed, ActionRedacted, ActionTypeDefined, ErrorRecorded, Event};
 use roundtable_protocol::ids::{Seq, Stream};
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Session;
 use super::draft::{By, Draft};
+use super::{Session, text};
 use crate::context::{Decision, Rejection};
 
 mod schema;
@@ -22,7 +22,9 @@ mod schema;
 /// How many types a session may define.
 pub const MAX_ACTION_TYPES: usize = 100;
 /// Largest data of an action, and largest schema. Unit: bytes as JSON.
-const MAX_ACTION_BYTES: usize = 16 * 1024;
+pub(super) const MAX_ACTION_BYTES: usize = 16 * 1024;
+/// Longest words of an error. Unit: characters.
+const MAX_DETAIL: usize = 2_000;
 /// How deep data may be.
 const MAX_DEPTH: usize = 32;
 /// Longest type. Unit: characters.
@@ -78,7 +80,7 @@ impl Actions {
 }
 
 pub(super) fn decide_define_type(by: &By<'_>, data: &ActionDefineType) -> Result<Decision, Rejection> {
-    let name = name(&data.name)?;
+    let name = name("/type", &data.name)?;
     let types = by.session.actions.types();
     if types.get(&name) == data.schema.as_ref() {
         return Err(Code::AlreadyRecorded.into());
@@ -96,7 +98,7 @@ pub(super) fn decide_define_type(by: &By<'_>, data: &ActionDefineType) -> Result
 }
 
 pub(super) fn decide_perform(by: &By<'_>, data: &ActionPerform) -> Result<Decision, Rejection> {
-    let name = name(&data.name)?;
+    let name = name("/type", &data.name)?;
     measure("/data", &data.data, MAX_ACTION_BYTES)?;
     if let Some(schema) = by.session.actions.types().get(&name) {
         schema::check(schema, &data.data).map_err(|why| Rejection::field("/data", Code::ActionDataInvalid, why))?;
@@ -106,7 +108,19 @@ pub(super) fn decide_perform(by: &By<'_>, data: &ActionPerform) -> Result<Decisi
     Ok(draft.finish())
 }
 
-/// Erases the data of actions, the oldest first, at most `rows` of them.
+/// Records an error, in the caller's name or the server's own.
+pub(super) fn decide_report(by: &By<'_>, data: &ErrorReport) -> Result<Decision, Rejection> {
+    let code = name("/code", &data.code)?;
+    let detail = text::lines("/detail", &data.detail, MAX_DETAIL)?;
+    if detail.is_empty() {
+        return Err(Rejection::field("/detail", Code::TextEmpty, "say what went wrong"));
+    }
+    let mut draft = by.draft();
+    draft.push(Stream::Main, Vec::new(), ErrorRecorded { code, detail, turn: data.turn, redacted: false });
+    Ok(draft.finish())
+}
+
+/// Erases the data of actions and the words of errors, the oldest first, at most `rows` of them.
 pub(super) fn erase_some(session: &Session, draft: &mut Draft, rows: usize, reason: &str) {
     let some: Vec<Seq> = session.actions.all().take(rows).collect();
     if let Some(last) = some.last() {
@@ -116,7 +130,7 @@ pub(super) fn erase_some(session: &Session, draft: &mut Draft, rows: usize, reas
 }
 
 /// Checks how large and how deep a value is, without writing it out.
-fn measure(pointer: &'static str, value: &Value, most: usize) -> Result<(), Rejection> {
+pub(super) fn measure(pointer: &'static str, value: &Value, most: usize) -> Result<(), Rejection> {
     measure_into(pointer, value, most, 0, &mut 0)
 }
 
@@ -150,11 +164,11 @@ fn measure_into(
     }
 }
 
-fn name(text: &str) -> Result<String, Rejection> {
+fn name(pointer: &'static str, text: &str) -> Result<String, Rejection> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || text.len() > MAX_TYPE || !text.chars().all(fits) {
         let detail = format!("1 to {MAX_TYPE} of the characters a-z, 0-9, '.', '_', '-'");
-        return Err(Rejection::field("/type", Code::InvalidField, detail));
+        return Err(Rejection::field(pointer, Code::InvalidField, detail));
     }
     Ok(text.to_owned())
 }

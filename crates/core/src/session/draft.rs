@@ -112,6 +112,11 @@ impl Draft {
         }
     }
 
+    /// What follows is another's doing.
+    pub fn speak_as(&mut self, actor: Actor) {
+        self.actor = actor;
+    }
+
     /// Returns the time that all events of this decision bear.
     pub fn at(&self) -> Timestamp {
         self.at

@@ -18,7 +18,7 @@ use std::time::Duration;
 use roundtable_protocol::branching::ForkedFrom;
 use roundtable_protocol::command::{Command, SessionChangeDetails, SessionRename};
 use roundtable_protocol::event::{
-    Actor, Event, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionEnding,
+    Actor, Event, EventBody, ParticipantJoined, SessionCreated, SessionDetailsChanged, SessionEnded, SessionEnding,
     SessionExpiryChanged, SessionOwnerChanged, SessionRenamed, SessionSettingsChanged, SessionStarted, SessionWarned,
 };
 use roundtable_protocol::grant::Role;
@@ -226,9 +226,11 @@ impl Lifecycle {
         self.host.apply_owner_changed();
     }
 
-    /// Notes that somebody did something; what the server does by itself keeps no session from being idle.
+    /// Notes that somebody did something; what the server does by itself, or who only asks to be let in, keeps no session
+    /// from being idle.
     pub fn apply_activity(&mut self, event: &Event) {
-        if event.header.actor != Actor::System {
+        let outside = matches!(event.body, EventBody::ParticipantRequested(_) | EventBody::ParticipantRequestEnded(_));
+        if event.header.actor != Actor::System && !outside {
             self.active_at = self.active_at.max(event.header.at);
         }
     }
@@ -249,6 +251,7 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::SessionFail(_)
         | Command::SessionArchive(_)
         | Command::ParticipantJoin(_)
+        | Command::ParticipantWithdrawRequest(_)
         | Command::ParticipantLeave(_)
         | Command::ParticipantRemove(_)
         | Command::MessageRedact(_)
@@ -260,6 +263,8 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::TurnLose(_) => true,
         Command::SessionRename(_)
         | Command::SessionChangeDetails(_)
+        | Command::ParticipantApprove(_)
+        | Command::ParticipantDeny(_)
         | Command::ParticipantChangeRole(_)
         | Command::ParticipantChangeProfile(_)
         | Command::CheckpointRename(_)
@@ -285,6 +290,7 @@ pub(super) fn check_state(session: &Session, command: &Command) -> Result<(), Re
         | Command::BranchArchive(_)
         | Command::BranchFocus(_)
         | Command::BranchMerge(_)
+        | Command::ErrorReport(_)
         | Command::TurnAsk(_)
         | Command::TurnEdit(_)
         | Command::TurnWithdraw(_)
@@ -421,13 +427,6 @@ pub(super) fn decide_change_settings(by: &By<'_>, patch: &SettingsPatch) -> Resu
 
 fn check_settings(settings: &Settings) -> Result<(), Rejection> {
     let refuse = |pointer, code, detail| Err(Rejection::field(pointer, code, detail));
-    if settings.require_approval {
-        return refuse(
-            "/settings/require_approval",
-            Code::NotAvailable,
-            "this server has no lobby yet: whoever has a link joins at once; leave it false",
-        );
-    }
     if settings.max_participants == Some(0) {
         return refuse("/settings/max_participants", Code::InvalidField, "at least 1, or null for no cap");
     }

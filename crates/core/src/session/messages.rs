@@ -539,6 +539,12 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
     let attachments = attachments(by, data)?;
     text::message("/text", &data.text, !attachments.is_empty())?;
     let parent = data.reply_to.map(|id| parent(by, stream, id)).transpose()?;
+    if let Some(beside) = &data.data {
+        if !beside.is_object() {
+            return Err(Rejection::field("/data", Code::InvalidField, "a JSON object"));
+        }
+        actions::measure("/data", beside, actions::MAX_ACTION_BYTES)?;
+    }
     let mentions = mentions(by, data)?;
     let assistant = turns::who_answers(by, data, &mentions, parent.as_ref())?;
     let place = place(by, data)?;
@@ -555,6 +561,7 @@ pub(super) fn decide_post(by: &By<'_>, data: &MessagePost) -> Result<Decision, R
         attachments,
         parent: place.as_ref().and_then(|p| by.session.messages.recorded_parent(p.parent, 0)),
         copied_from: None,
+        data: data.data.clone(),
     };
     let id = draft.push(stream, causes, posted);
     let on = turns::On { branch: place.as_ref().map_or_else(|| by.session.branches.main(), |p| p.branch), reads: None };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::lifecycle::{host, limits, moves, points};
-use super::{Session, messages, turns};
+use super::{Session, lobby, messages, turns};
 use crate::context::{Context, Decision, Owed};
 
 impl Session {
@@ -40,7 +40,8 @@ impl Session {
         // Due whatever the clock says, also after it was set back.
         let ending = moves::ending_due(self).map(|_| Timestamp::UNIX_EPOCH);
         let life = [limits::next_deadline(&self.lifecycle), host::next_deadline(self), points::next_deadline(self)];
-        life.into_iter().chain([lease, ending, self.forgets_at()]).flatten().min()
+        let lobby = self.lobby.next_deadline().filter(|_| self.state().is_open());
+        life.into_iter().chain([lease, ending, lobby, self.forgets_at()]).flatten().min()
     }
 
     /// Returns when what was said has to be erased because nobody wanted it recorded; none once it is.
@@ -84,6 +85,7 @@ pub(super) fn on_time(session: &Session, cx: &Context<'_>, key: Uuid) -> Decisio
     }
     limits::warn(&session.lifecycle, cx.now, &mut draft);
     host::on_time(session, cx.present, cx.now, &mut draft);
+    lobby::on_time(session, cx.now, &mut draft);
     points::on_time(session, cx.now, &mut draft);
     if session.running_turn().is_some_and(|t| t.lease.until <= cx.now) {
         turns::lose_running(session, &mut draft);

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft::{By, PARTICIPANT_ID};
 use super::lifecycle::host;
-use super::{lifecycle, text, turns};
+use super::{Session, lifecycle, lobby, text, turns};
 use crate::context::{Decision, Rejection};
 
 /// Everybody who is or was in the session.
@@ -158,9 +158,10 @@ pub(super) fn decide_join(by: &By<'_>, data: &ParticipantJoin) -> Result<Decisio
         if !session.settings().allow_join {
             return Err(Code::JoinClosed.into());
         }
-        if session.settings().max_participants.is_some_and(|cap| session.roster.people >= cap) {
-            return Err(Code::SessionFull.into());
-        }
+        check_cap(session)?;
+    }
+    if lobby::must_wait(session, data) {
+        return lobby::decide_request(by, data);
     }
     let name = text::filled_line("/display_name", &data.display_name, text::MAX_NAME)?;
     let colour = data.colour.map(text::chosen_colour).transpose()?;
@@ -171,14 +172,28 @@ pub(super) fn decide_join(by: &By<'_>, data: &ParticipantJoin) -> Result<Decisio
         user_id: data.user,
         kind: data.kind,
         role: data.role,
-        display_name: text::unique_name(&name, session.roster.joined().map(|p| p.display_name.as_str())),
+        display_name: free_name(session, &name),
         colour: colour.unwrap_or_else(|| text::colour(data.user)),
         guest: data.guest,
         membership: Membership::Joined,
         joined_at: draft.at(),
     };
     draft.push(Stream::Main, vec![], ParticipantJoined { participant, via: data.via });
+    lobby::joined(session, &mut draft, data.user);
     Ok(draft.finish())
+}
+
+/// Checks that one more person may be in.
+pub(super) fn check_cap(session: &Session) -> Result<(), Rejection> {
+    match session.settings().max_participants {
+        Some(cap) if session.roster.people >= cap => Err(Code::SessionFull.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Returns `name`, made unlike those of everybody who is in.
+pub(super) fn free_name(session: &Session, name: &str) -> String {
+    text::unique_name(name, session.roster.joined().map(|p| p.display_name.as_str()))
 }
 
 pub(super) fn decide_leave(by: &By<'_>) -> Result<Decision, Rejection> {

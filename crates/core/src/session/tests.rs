@@ -92,13 +92,16 @@ impl Room {
     }
 
     pub fn participant(&self, who: &str) -> ParticipantId {
-        self.session.participant_of(user(who)).map_or(ParticipantId::NIL, |p| p.id)
+        let waits = || self.session.asked(user(who)).map(|asked| asked.request.id);
+        self.session.participant_of(user(who)).map(|p| p.id).or_else(waits).unwrap_or(ParticipantId::NIL)
     }
 
     pub fn grant(&self, who: &str) -> Grant {
         let role = self.session.participant_of(user(who)).map(|p| p.role);
         let (mask, streams) = match (who, role) {
-            ("server", _) => (mask(&[P::ParticipantJoin, P::TurnDrive, P::SessionEnd]), StreamSet::EMPTY),
+            ("server", _) => {
+                (mask(&[P::ParticipantJoin, P::TurnDrive, P::SessionEnd, P::ActionPerform]), StreamSet::EMPTY)
+            }
             (_, Some(role)) => rights(role),
             _ => (Permissions::NONE, StreamSet::EMPTY),
         };
@@ -227,6 +230,13 @@ impl Room {
             "archive" => Command::SessionArchive(roundtable_protocol::event::SessionArchived { heads: vec![] }),
             "miss" => Command::SessionMissHost(c::SessionMissHost { since: self.now }),
             "admit" => Command::ParticipantJoin(join(first, text)),
+            "vouch" => Command::ParticipantJoin(c::ParticipantJoin { vouched: true, ..join(first, text) }),
+            "approve" => Command::ParticipantApprove(c::ParticipantApprove { participant: self.participant(first) }),
+            "deny" => Command::ParticipantDeny(c::ParticipantDeny {
+                participant: self.participant(first),
+                reason: (!text.is_empty()).then(|| text.to_owned()),
+            }),
+            "go-away" => Command::ParticipantWithdrawRequest(c::ParticipantWithdrawRequest { user: user(first) }),
             "leave" => Command::ParticipantLeave(c::ParticipantLeave {}),
             "remove" => {
                 Command::ParticipantRemove(c::ParticipantRemove { participant: self.participant(first), reason: None })
@@ -325,6 +335,9 @@ impl Room {
             }
             E::SessionRenamed(d) => format!(": {}", d.title),
             E::ParticipantJoined(d) => format!(": {:?} as {}", d.participant.display_name, d.participant.role),
+            E::ParticipantRequested(d) => format!(": {:?} as {}", d.request.display_name, d.request.role),
+            E::ParticipantDenied(d) => d.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default(),
+            E::ParticipantRequestEnded(d) => format!(": {}", d.status.name()),
             E::ParticipantProfileChanged(d) => format!(": {:?} in {}", d.display_name, d.colour),
             E::ParticipantRoleChanged(d) => format!(": {}", d.role),
             E::MessagePosted(d) => {
@@ -400,6 +413,7 @@ fn join(who: &str, rest: &str) -> c::ParticipantJoin {
         guest: true,
         via: None,
         colour: None,
+        vouched: false,
     }
 }
 
@@ -427,6 +441,7 @@ fn rights(role: Role) -> (Permissions, StreamSet) {
     ];
     let moderator = [
         P::ParticipantRemove,
+        P::ParticipantAdmit,
         P::ParticipantChangeRole,
         P::MessageRedactAny,
         P::TurnManage,

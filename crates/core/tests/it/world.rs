@@ -38,7 +38,7 @@ pub struct Try {
 
 pub const PEOPLE: u8 = 6;
 const SERVER: u8 = 6;
-const KINDS: u8 = 55;
+const KINDS: u8 = 59;
 
 pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
     let text = prop_oneof![
@@ -49,7 +49,7 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![6 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..38, 2 => 26u8..29, 1 => Just(36u8), 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..46, 2 => 46u8..KINDS];
+    let what = prop_oneof![6 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..38, 2 => 26u8..29, 1 => Just(36u8), 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..46, 2 => 46u8..53, 2 => Just(5u8), 2 => 53u8..KINDS];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
@@ -95,7 +95,7 @@ impl World {
             title: String::new(),
             kind: SessionKind::Collaborative,
             visibility: Visibility::Private,
-            settings: Settings { max_participants: Some(5), ..Settings::default() },
+            settings: Settings { max_participants: Some(5), require_approval: true, ..Settings::default() },
             description: String::new(),
             tags: vec![],
             category: None,
@@ -452,6 +452,11 @@ impl World {
         }
         let memories: Vec<_> = v.memories.iter().map(|m| (m.id, m.pinned)).collect();
         assert_eq!(s.memories().collect::<Vec<_>>(), memories);
+        assert_eq!(v.requests, s.join_requests());
+        let waits = |p: &&roundtable_protocol::model::Participant| {
+            p.membership == Membership::Joined && v.requests.iter().any(|r| r.id == p.id)
+        };
+        assert!(!v.participants.iter().any(|p| waits(&p)), "who is in waits no more");
         let types = v.action_types.iter().map(|t| (t.name.clone(), t.schema.clone())).collect();
         assert_eq!(s.action_types(), &types);
         for stream in Stream::ALL {
@@ -553,6 +558,7 @@ impl World {
                 guest: true,
                 via: None,
                 colour: None,
+                vouched: t.b < 64,
             }),
             6 => Command::ParticipantLeave(c::ParticipantLeave {}),
             7 if t.b < 100 => Command::ParticipantRemove(c::ParticipantRemove { participant, reason: Some(text) }),
@@ -567,6 +573,7 @@ impl World {
                 parent: t.b.is_multiple_of(4).then_some(message),
                 if_head_moved: [HeadMoved::Append, HeadMoved::Fork, HeadMoved::Reject][usize::from(t.b) % 3],
                 sibling_of: (t.b % 11 == 7).then_some(message),
+                data: t.b.is_multiple_of(9).then(|| serde_json::json!({ "n": t.a })),
             }),
             10 => Command::MessageEdit(c::MessageEdit { message, text }),
             11 => Command::MessageRedact(c::MessageRedact { message, reason: None }),
@@ -658,8 +665,17 @@ impl World {
                 messages: vec![message],
                 memories: vec![self.memory(t)],
             }),
+            55 => Command::ParticipantApprove(c::ParticipantApprove { participant: self.waiting(t) }),
+            56 => Command::ParticipantDeny(c::ParticipantDeny { participant: self.waiting(t), reason: Some(text) }),
+            57 => Command::ParticipantWithdrawRequest(c::ParticipantWithdrawRequest { user: user(t.a % PEOPLE) }),
+            58 => Command::ErrorReport(c::ErrorReport { code: "x".into(), detail: text, turn: None }),
             _ => return None,
         })
+    }
+
+    fn waiting(&self, t: &Try) -> ParticipantId {
+        let all: Vec<ParticipantId> = self.session.join_requests().iter().map(|r| r.id).collect();
+        Self::pick(&all, t.a, ParticipantId::NIL)
     }
 
     fn memory(&self, t: &Try) -> MemoryId {
@@ -773,6 +789,7 @@ fn settings(t: &Try) -> SettingsPatch {
     SettingsPatch {
         respond: Some(respond[usize::from(t.b) % 5]),
         side_for_viewers: Some(t.a.is_multiple_of(2)),
+        require_approval: Some(t.b.is_multiple_of(2)),
         allow_join: Some(!t.a.is_multiple_of(8)),
         idle_limit_s: t.a.is_multiple_of(8).then(|| t.b.is_multiple_of(2).then_some(200)),
         max_participants: (t.a < 32).then_some(Some(u32::from(t.b % 8))),
@@ -826,6 +843,7 @@ fn permissions(role: Role) -> Permissions {
         &[
             P::ContextOverride,
             P::ParticipantRemove,
+            P::ParticipantAdmit,
             P::ParticipantChangeRole,
             P::MessageRedactAny,
             P::TurnManage,

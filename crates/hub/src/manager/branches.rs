@@ -119,6 +119,19 @@ impl SessionManager {
 
     /// Returns the branches.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::BranchCreate;
+    ///
+    /// let main = manager.standing(session, ana).await?.info.conversation_id;
+    /// let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// let branch = manager.branch(session, ana, roundtable_hub::clock::new_key(), idea).await?;
+    /// let list = manager.branches(session, ana).await?;
+    /// assert_eq!(list.branches.iter().map(|b| b.id).collect::<Vec<_>>(), [main, branch.id]);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session for this user.
     pub async fn branches(&self, session: SessionId, user: UserId) -> Result<BranchList, Problem> {
@@ -131,6 +144,19 @@ impl SessionManager {
 
     /// Returns one branch.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// # use roundtable_protocol::command::BranchCreate;
+    ///
+    /// # let main = manager.standing(session, ana).await?.info.conversation_id;
+    /// # let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// # let branch = manager.branch(session, ana, roundtable_hub::clock::new_key(), idea).await?;
+    /// assert_eq!(manager.branch_of(session, ana, branch.id).await?.name, "Idea");
+    /// # let _ = main;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `no_such_branch` when there is none, `not_found` when there is no such session for this user.
     pub async fn branch_of(&self, session: SessionId, user: UserId, id: BranchId) -> Result<Branch, Problem> {
@@ -140,6 +166,33 @@ impl SessionManager {
 
     /// Brings what was said on one branch to another: adopts it, picks messages, or posts a summary.
     /// See [`SessionManager::branch`] for an example.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// # use roundtable_protocol::command::BranchCreate;
+    ///
+    /// # let main = manager.standing(session, ana).await?.info.conversation_id;
+    /// # let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// # let branch = manager.branch(session, ana, roundtable_hub::clock::new_key(), idea).await?;
+    /// # let text = roundtable_protocol::command::MessagePost {
+    /// #     text: "What if?".into(), branch: Some(branch.id), ..Default::default()
+    /// # };
+    /// # let command = roundtable_protocol::Command::MessagePost(text);
+    /// # let envelope = roundtable_protocol::command::Envelope {
+    /// #     key: roundtable_hub::clock::new_key(), stream: roundtable_protocol::Stream::Main, seen: None, retry: false, command,
+    /// # };
+    /// # manager.command(session, ana, envelope).await?;
+    /// use roundtable_protocol::{branching::MergeHow, command::BranchMerge};
+    ///
+    /// let adopt = BranchMerge {
+    ///     into: main, from: branch.id, how: MergeHow::Adopt, if_head: None, messages: vec![], text: None,
+    ///     question: None, said: vec![],
+    /// };
+    /// manager.merge(session, ana, roundtable_hub::clock::new_key(), adopt).await?;
+    /// assert_eq!(manager.path(session, ana, main, None, 10).await?[0].message.text, "What if?");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::branch`].
@@ -155,6 +208,18 @@ impl SessionManager {
 
     /// Goes back to a checkpoint. Returns the branch that was made; none when it was done in place.
     /// See [`SessionManager::branch`] for an example.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::command::CheckpointRestore;
+    ///
+    /// let point = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "Before").await?.checkpoint.id;
+    /// let back = CheckpointRestore { checkpoint: point, how: Default::default(), branch: None, name: None };
+    /// let branch = manager.restore(session, ana, roundtable_hub::clock::new_key(), back).await?;
+    /// assert_eq!(branch.map(|b| b.name).as_deref(), Some("Before"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::branch`]; `already_recorded` when every head is there already.
@@ -175,6 +240,27 @@ impl SessionManager {
 
     /// Returns messages of a branch's path, the newest first: at most `limit`, and only those that come before the message
     /// `before` on it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// # use roundtable_protocol::command::BranchCreate;
+    ///
+    /// # let main = manager.standing(session, ana).await?.info.conversation_id;
+    /// # let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// # let branch = manager.branch(session, ana, roundtable_hub::clock::new_key(), idea).await?;
+    /// # let text = roundtable_protocol::command::MessagePost {
+    /// #     text: "What if?".into(), branch: Some(branch.id), ..Default::default()
+    /// # };
+    /// # let command = roundtable_protocol::Command::MessagePost(text);
+    /// # let envelope = roundtable_protocol::command::Envelope {
+    /// #     key: roundtable_hub::clock::new_key(), stream: roundtable_protocol::Stream::Main, seen: None, retry: false, command,
+    /// # };
+    /// # manager.command(session, ana, envelope).await?;
+    /// assert_eq!(manager.path(session, ana, branch.id, None, 10).await?[0].message.text, "What if?");
+    /// assert!(manager.path(session, ana, main, None, 10).await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `no_such_branch`, `not_found`, or the store cannot be read.
@@ -209,6 +295,27 @@ impl SessionManager {
     }
 
     /// Compares two branches.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// # use roundtable_protocol::command::BranchCreate;
+    ///
+    /// # let main = manager.standing(session, ana).await?.info.conversation_id;
+    /// # let idea = BranchCreate { name: Some("Idea".into()), ..BranchCreate::default() };
+    /// # let branch = manager.branch(session, ana, roundtable_hub::clock::new_key(), idea).await?;
+    /// # let text = roundtable_protocol::command::MessagePost {
+    /// #     text: "What if?".into(), branch: Some(branch.id), ..Default::default()
+    /// # };
+    /// # let command = roundtable_protocol::Command::MessagePost(text);
+    /// # let envelope = roundtable_protocol::command::Envelope {
+    /// #     key: roundtable_hub::clock::new_key(), stream: roundtable_protocol::Stream::Main, seen: None, retry: false, command,
+    /// # };
+    /// # manager.command(session, ana, envelope).await?;
+    /// let compared = manager.compare(session, ana, main, branch.id).await?;
+    /// assert_eq!((compared.count_a, compared.count_b), (0, 1));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `no_such_branch`, `not_found`, or the store cannot be read.
@@ -284,6 +391,14 @@ impl SessionManager {
 
     /// Returns the checkpoints in the order in which they were made: all that have a name, and the last hundred others.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// let made = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "before lunch").await?;
+    /// assert_eq!(manager.checkpoints(session, ana).await?, [made]);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session for this user.
     pub async fn checkpoints(&self, session: SessionId, user: UserId) -> Result<Vec<CheckpointInfo>, Problem> {
@@ -291,6 +406,14 @@ impl SessionManager {
     }
 
     /// Returns one checkpoint.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// let made = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "before lunch").await?;
+    /// assert_eq!(manager.checkpoint_of(session, ana, made.checkpoint.id).await?, made);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `no_such_checkpoint` when there is none, `not_found` when there is no such session for this user.
@@ -305,6 +428,15 @@ impl SessionManager {
     }
 
     /// Gives a checkpoint another name; one that a rule has made is kept from then on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// let made = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "before lunch").await?;
+    /// let renamed = manager.rename_checkpoint(session, ana, roundtable_hub::clock::new_key(), made.checkpoint.id, "noon").await?;
+    /// assert_eq!(renamed.checkpoint.name.as_deref(), Some("noon"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::checkpoint`].
@@ -324,6 +456,15 @@ impl SessionManager {
     }
 
     /// Deletes a checkpoint. What it names stays.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// let made = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "before lunch").await?;
+    /// manager.delete_checkpoint(session, ana, roundtable_hub::clock::new_key(), made.checkpoint.id).await?;
+    /// assert!(manager.checkpoints(session, ana).await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`SessionManager::checkpoint`].

@@ -71,6 +71,13 @@ impl SessionManager {
 
     /// Returns where a session came from and what has come from it; titles only of sessions that the user may see.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert!(manager.lineage(session, ana).await?.forks.is_empty());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session for this user.
     pub async fn lineage(&self, session: SessionId, user: UserId) -> Result<Lineage, Problem> {

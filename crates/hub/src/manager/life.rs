@@ -85,6 +85,16 @@ impl SessionManager {
 
     /// Lets assistants rest: the running answer stops where it is, no other is begun. People may go on talking.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::model::SessionState;
+    ///
+    /// manager.pause(session, ana, Some("lunch")).await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.state, SessionState::Paused);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `illegal_transition`, and see [`SessionManager::command`].
     pub async fn pause(&self, session: SessionId, user: UserId, reason: Option<&str>) -> Result<Receipt, Problem> {
@@ -93,6 +103,17 @@ impl SessionManager {
     }
 
     /// Goes on after a pause, or after a failure whose cause is gone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::model::SessionState;
+    ///
+    /// manager.pause(session, ana, None).await?;
+    /// manager.resume(session, ana).await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.state, SessionState::Active);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `illegal_transition`; `cannot_resume` when something that the session needs is not there; and see
@@ -103,6 +124,14 @@ impl SessionManager {
 
     /// Goes away and lets the session work on; its owner stays its owner.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// manager.detach(session, ana).await?;
+    /// assert_eq!(manager.detached_sessions(ana).await?.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `session_not_active`, and see [`SessionManager::command`].
     pub async fn detach(&self, session: SessionId, user: UserId) -> Result<Receipt, Problem> {
@@ -110,6 +139,16 @@ impl SessionManager {
     }
 
     /// Ends a session as intended. What waits for an answer is withdrawn; [`SessionManager::finish`] answers it first.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::model::SessionState;
+    ///
+    /// manager.end(session, ana, Some("done")).await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.state, SessionState::Completed);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `illegal_transition`, and see [`SessionManager::command`].
@@ -120,6 +159,16 @@ impl SessionManager {
 
     /// Ends a session as soon as what was asked is answered.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::model::SessionState;
+    ///
+    /// manager.finish(session, ana).await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.state, SessionState::Completed, "nothing waited");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`SessionManager::end`].
     pub async fn finish(&self, session: SessionId, user: UserId) -> Result<Receipt, Problem> {
@@ -129,6 +178,16 @@ impl SessionManager {
 
     /// Stops a session because of a fault outside it. `code` is a stable word, `detail` says for people what to do before
     /// the session is resumed. For the program around the manager, not for its users.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::model::SessionState;
+    ///
+    /// manager.fail(session, "no_power", "Plug it in, then resume.").await?;
+    /// assert_eq!(manager.standing(session, ana).await?.info.state, SessionState::Failed);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `illegal_transition` when it is not open, or the store cannot write.
@@ -145,6 +204,13 @@ impl SessionManager {
 
     /// Returns the sessions in state active or paused that a user is a participant of, newest activity first.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert_eq!(manager.active_sessions(ana).await?[0].id, session);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The store cannot answer.
     pub async fn active_sessions(&self, user: UserId) -> Result<Vec<SessionInfo>, Problem> {
@@ -152,6 +218,13 @@ impl SessionManager {
     }
 
     /// Returns the sessions of a user that work on with nobody leading them, newest activity first.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert!(manager.detached_sessions(ana).await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The store cannot answer.
@@ -178,6 +251,13 @@ impl SessionManager {
 
     /// Returns how a session is doing here.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert_eq!(manager.health(session, ana).await?.connections, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session or the user may not see it.
     pub async fn health(&self, session: SessionId, user: UserId) -> Result<Health, Problem> {
@@ -186,6 +266,13 @@ impl SessionManager {
     }
 
     /// Returns what a session came to; what it has come to so far, while it goes on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// assert_eq!(manager.report(session, ana).await?.messages, 0);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `not_found` when there is no such session or the user may not see it.

@@ -146,6 +146,16 @@ impl SessionManager {
     /// Returns who has applied an event and who has not. What somebody has applied is known from their acknowledgements;
     /// a program that never sends any is never named.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{Seq, Stream};
+    ///
+    /// let read = manager.acknowledged_by(session, ana, Stream::Main, Seq(1)).await?;
+    /// assert_eq!((read.by.len(), read.not_by.len()), (0, 1));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such event for this user.
     pub async fn acknowledged_by(
@@ -173,6 +183,16 @@ impl SessionManager {
     /// Returns what an event's author knew: how far they had applied its stream, what happened at the same time, and the
     /// parents that the event names.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::{Seq, Stream};
+    ///
+    /// let known = manager.known(session, ana, Stream::Main, Seq(1)).await?;
+    /// assert_eq!(known.seen, None, "the server says nothing of what it had seen");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such event for this user.
     pub async fn known(&self, session: SessionId, user: UserId, stream: Stream, seq: Seq) -> Result<Known, Problem> {
@@ -197,6 +217,15 @@ impl SessionManager {
     }
 
     /// Returns how many messages of others a user has not read, in the streams that they may read. Loads the session.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// assert_eq!(manager.unread(session, ana).await?[0], (Stream::Main, 0));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `not_found` when there is no such session or the user may not see it.

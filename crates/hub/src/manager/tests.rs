@@ -1,11 +1,15 @@
 use bytes::Bytes;
 use roundtable_protocol::command::MessagePost;
+use roundtable_protocol::frame::CommandFrame;
 use roundtable_protocol::model::{SessionKind, SessionState, Settings, Visibility};
 use roundtable_protocol::{ConnectionId, DEFAULT_PROJECT, Rev, Timestamp};
 use roundtable_store::{Commit, MemoryStore, NewEvent};
 
 use super::*;
 use crate::clock;
+use crate::frame::Frame;
+use crate::outbox::Outbox;
+use crate::room::Subscription;
 
 fn manager() -> SessionManager {
     SessionManager::new(Arc::new(MemoryStore::default()), HubConfig::default()).0
@@ -99,6 +103,9 @@ async fn a_room_that_panics_ends_alone() {
     assert!(asked.is_err());
     say(&manager, other, ben).await.expect("another session goes on");
     say(&manager, hurt, ana).await.expect("the hurt one is loaded anew");
+    let told = manager.events(hurt, ana, Stream::Main, Seq::ZERO, 100).await.expect("read").events;
+    let errors = told.iter().filter(|event| String::from_utf8_lossy(event).contains("\"kind\":\"error\"")).count();
+    assert_eq!(errors, 1, "and says in its log that it was interrupted");
     assert_eq!(manager.stats().panics, 1);
     let mut frames = Vec::new();
     while !frames.iter().any(|f: &Frame| f.kind() == "lagging") {

@@ -28,6 +28,15 @@ const STAND_OUT: [&str; 7] = [
 impl SessionManager {
     /// Returns the timeline of one stream of a session.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
+    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
+    /// use roundtable_protocol::Stream;
+    ///
+    /// assert!(manager.timeline(session, ana, Stream::Main).await?.first_at.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// `not_found` when there is no such session or stream for this user, `not_recorded` when the session is not recorded.
     pub async fn timeline(&self, session: SessionId, user: UserId, stream: Stream) -> Result<Timeline, Problem> {

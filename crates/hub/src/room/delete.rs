@@ -74,6 +74,7 @@ impl Room {
         let reason = "session_deleted".to_owned();
         let access = Access { session_id: self.id, you, streams: Vec::new(), reason };
         let frame = Frame::encode(&ServerFrame::Access(access));
+        self.turn_all_away("session_deleted");
         for subscriber in self.fanout.clear() {
             subscriber.outbox.shut(self.id);
             subscriber.outbox.push(frame.clone());

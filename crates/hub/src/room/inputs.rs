@@ -69,8 +69,9 @@ impl Room {
     fn subscribe(&mut self, user: UserId, request: Subscription) -> Result<(), Problem> {
         let grant = self.grants.authorize(&self.committed, user);
         if !grant.allows(Permission::SessionView) {
-            return Err(Problem::new(Code::NotFound));
+            return self.subscribe_waiting(user, request);
         }
+        self.waiting.retain(|w| !w.is(request.connection.id()));
         let participant = self.committed.participant_of(user).filter(|p| p.membership == Membership::Joined);
         let (id, role) = (participant.map(|p| p.id), participant.map(|p| p.role));
         let you = self.you(id, role, &grant);
@@ -135,6 +136,7 @@ impl Room {
         if let Some(subscriber) = self.fanout.remove(connection) {
             subscriber.outbox.shut(self.id);
         }
+        self.stop_waiting(connection);
         // One that lagged is no subscriber any more, but was still there.
         self.presence.disconnect(connection, self.shared.now());
         self.count_online();
@@ -155,7 +157,7 @@ impl Room {
     }
 
     /// Says who a reader is.
-    fn you(&self, id: Option<ParticipantId>, role: Option<Role>, grant: &Grant) -> You {
+    pub(super) fn you(&self, id: Option<ParticipantId>, role: Option<Role>, grant: &Grant) -> You {
         You { participant_id: id, role, can: grant.mask, read: read_by(&self.read, id, grant.streams) }
     }
 

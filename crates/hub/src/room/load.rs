@@ -134,6 +134,7 @@ impl Room {
             leaving: None,
             deleting: Vec::new(),
             deleted: false,
+            waiting: Vec::new(),
             committed: session,
             shared,
         };

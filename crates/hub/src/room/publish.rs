@@ -17,7 +17,7 @@ use super::Room;
 use crate::fanout::OutEvent;
 use crate::frame::{Frame, deflate};
 use crate::rooms::{Online, OnlinePerson};
-use crate::turns::{LiveTurn, TranscriptMessage, TurnHandle, TurnWork};
+use crate::turns::{LiveTurn, TranscriptMemory, TranscriptMessage, TurnHandle, TurnWork};
 use crate::uploads::{self, TranscriptAttachment};
 
 /// What an event weighs when the log is read, against a state snapshot. Unit: bytes.
@@ -36,6 +36,7 @@ impl Room {
         if bodies.iter().any(|body| matches!(body, EventBody::ParticipantProfileChanged(_))) {
             self.count_online();
         }
+        self.tell_waiting(bodies);
         self.follow_turn(bodies, now);
         self.follow_host(bodies);
     }
@@ -162,22 +163,29 @@ impl Room {
             assistant,
             requester,
             people,
+            memories: Vec::new(),
             transcript: Vec::new(),
             handle,
         };
         let (path, spans) = (self.read_by(running), self.committed.pages(Stream::Main).to_vec());
         let (views, drivers, question) = (Arc::clone(&self.views), self.shared.drivers.clone(), running.message);
         let (session, store) = (self.id, Arc::clone(&self.shared.store));
+        let remembers = self.committed.settings().memories_to_assistants;
         tokio::spawn(async move {
             let mut work = work;
             let said = async {
                 let read = views.messages(Stream::Main, &path, &spans).await?;
                 let mut said = transcript(&read, &work.people, question);
                 uploads::read_texts(&*store, session, &mut said).await?;
-                Ok::<_, roundtable_store::StoreError>(said)
+                let kept = if remembers {
+                    memories(&views.view(StreamSet::EMPTY.with(Stream::Main)).await?, &work.people)
+                } else {
+                    Vec::new()
+                };
+                Ok::<_, roundtable_store::StoreError>((said, kept))
             };
             match said.await {
-                Ok(said) => work.transcript = said,
+                Ok((said, kept)) => (work.transcript, work.memories) = (said, kept),
                 Err(error) => {
                     tracing::error!(session.id = %session, %error, "the conversation could not be read for a turn");
                     let detail = "The conversation could not be read. Ask again.";
@@ -220,8 +228,10 @@ impl Room {
     /// A state grows with its session: were it written every so many events, a long and busy session would keep the
     /// store's only writer from all others.
     pub(crate) async fn write_snapshots(&mut self, last: bool) {
-        let after = self.shared.config.snapshot_after;
-        let outweighed = self.state_events >= after.max(self.state_bytes / EVENT_WEIGHT);
+        let retention = self.shared.store.retention();
+        let after = retention.map_or(u64::MAX, |kept| kept as u64 / 2).min(self.shared.config.snapshot_after);
+        let outweighed =
+            self.state_events >= after.max(if retention.is_some() { 0 } else { self.state_bytes / EVENT_WEIGHT });
         let state = (outweighed || last && self.state_events > 0).then(|| {
             let json = self.committed.to_snapshot();
             (self.state_bytes, self.state_events) = (json.len() as u64, 0);
@@ -239,6 +249,13 @@ impl Room {
         let (streams, heads): (StreamSet, [Seq; 4]) =
             ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
         let write = async move {
+            if state.is_some()
+                && retention.is_some()
+                && let Err(error) = views.view(Stream::ALL.into_iter().collect()).await
+            {
+                // The store lets nothing go that this view would have to stand for.
+                tracing::warn!(session.id = %session, %error, "the view of all streams could not be written");
+            }
             let state = match state {
                 Some((json, rev)) => put_state(store.as_ref(), session, json, rev).await,
                 None => Ok(()),
@@ -305,6 +322,20 @@ fn author(message: &MessageView, people: &[Participant]) -> Option<Participant> 
         membership: Membership::Left,
         joined_at: there.at,
     })
+}
+
+/// Returns what is kept in mind, for a driver: pinned ones first, then the newest. Memories are told in `main` alone.
+fn memories(
+    view: &roundtable_protocol::View,
+    people: &[roundtable_protocol::model::Participant],
+) -> Vec<TranscriptMemory> {
+    let known = |memory: &roundtable_protocol::memory::Memory| {
+        let author = people.iter().find(|p| Some(p.id) == memory.author.participant())?.clone();
+        Some(TranscriptMemory { author, pinned: memory.pinned, text: memory.text.clone() })
+    };
+    let mut all: Vec<_> = view.memories.iter().rev().filter_map(known).collect();
+    all.sort_by_key(|memory| !memory.pinned);
+    all
 }
 
 /// Returns what was said on a branch, for a driver.

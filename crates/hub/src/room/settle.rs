@@ -81,6 +81,10 @@ impl Room {
         let bodies: Vec<EventBody> = batch.events.drain(..).map(|p| p.event.body).collect();
         if !batch.redactions.is_empty() {
             self.views.forget();
+            if self.shared.store.retention().is_some() {
+                // What the store has kept instead of events that are gone may hold the text: it is made anew at once.
+                self.state_events = u64::MAX / 2;
+            }
         }
         let started = std::time::Instant::now();
         let answered = self.reply(batch.items);

@@ -193,7 +193,8 @@ async fn over_two_managers_a_cap_of_participants_holds_however_many_come_at_once
         let join = |n: usize| {
             let (user, display_name) = (UserId(clock::new_key()), format!("Guest {n}"));
             let (kind, role, guest) = (ParticipantKind::User, Role::Collaborator, true);
-            let join = ParticipantJoin { user, kind, role, display_name, guest, via: None, colour: None };
+            let join =
+                ParticipantJoin { user, kind, role, display_name, guest, via: None, colour: None, vouched: true };
             houses[n % 2].manager.join(session, clock::new_key(), join)
         };
         let all = futures_util::future::join_all((0..12).map(join)).await;

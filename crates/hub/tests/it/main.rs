@@ -3,17 +3,20 @@
 mod branches;
 mod commands;
 mod context;
+mod examples;
 mod faults;
 mod faulty;
 mod forks;
 mod host;
 mod joins;
 mod life;
+mod lobby;
 mod log;
 mod moves;
 mod replay;
 mod rights;
 mod support;
+mod trimmed;
 mod turns;
 mod uploads;
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundtable_hub::config::Reaches;
 use roundtable_hub::{HubConfig, SessionManager};
+use roundtable_protocol::command::SessionResume;
 use roundtable_protocol::model::{EndReason, SessionState, Usage};
-use roundtable_protocol::{Code, EventBody, Seq, ServerFrame, Stream};
+use roundtable_protocol::{Code, Command, EventBody, Seq, ServerFrame, Stream};
 use roundtable_store::{MemoryStore, Store};
 
 use crate::faulty::{Fate, Faulty};
@@ -157,4 +159,31 @@ async fn the_same_moves_by_two_people_at_once_happen_once() {
     let mut reader = house.reader(session, ana, &[MAIN]).await;
     kind(&mut reader, "session.paused").await;
     assert_consecutive(&reader.seqs(MAIN), Seq::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_resumed_only_once_its_assistant_can_be_reached_by_call_and_by_connection() {
+    let there = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = Arc::clone(&there);
+    let reaches: Reaches = Arc::new(move |_| {
+        let is_there = asked.load(std::sync::atomic::Ordering::SeqCst);
+        Box::pin(async move { if is_there { None } else { std::future::pending().await } })
+    });
+    let config = HubConfig { reaches, ..HubConfig::default() };
+    let (manager, work) = SessionManager::new(Arc::new(MemoryStore::default()), config);
+    let now: roundtable_hub::config::Now = Arc::new(roundtable_hub::clock::now);
+    let house = House { manager, work, now };
+    let (session, ana) = house.session().await;
+    house.manager.pause(session, ana, None).await.expect("paused");
+    let refused = house.manager.resume(session, ana).await.expect_err("nobody answers");
+    assert_eq!(refused.code, Code::CannotResume);
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    let resume = || Command::SessionResume(SessionResume {});
+    house.submit(&reader, session, ana, 7, envelope(MAIN, resume()));
+    let error = reader.until(|f| matches!(f, ServerFrame::Error(e) if e.re == Some(7))).await;
+    assert!(matches!(&error, ServerFrame::Error(e) if e.problem.code == Code::CannotResume), "{error:?}");
+    there.store(true, std::sync::atomic::Ordering::SeqCst);
+    house.submit(&reader, session, ana, 8, envelope(MAIN, resume()));
+    reader.until(|f| matches!(f, ServerFrame::Ok(ok) if ok.re == 8)).await;
+    assert_eq!(house.manager.standing(session, ana).await.expect("there").info.state, SessionState::Active);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use roundtable_hub::config::Now;
 use roundtable_hub::{Founding, Frame, HubConfig, Outbox, Receipt, SessionManager, Subscription, TurnWork, clock};
 use roundtable_protocol::command::{Envelope, MessagePost, ParticipantChangeRole, ParticipantJoin, ParticipantRemove};
-use roundtable_protocol::frame::{CommandFrame, StreamPosition};
+use roundtable_protocol::frame::{Access, CommandFrame, StreamPosition};
 use roundtable_protocol::model::{Participant, ParticipantKind, SessionKind, Settings, Visibility};
 use roundtable_protocol::{
     Command, ConnectionId, DEFAULT_PROJECT, Epoch, Event, Problem, Rev, Role, Seq, ServerFrame, SessionId, Stream,
@@ -50,8 +50,10 @@ impl House {
     pub async fn person(&self, session: SessionId, name: &str, role: Role) -> (UserId, Participant) {
         let user = UserId(clock::new_key());
         let (display_name, kind) = (name.to_owned(), ParticipantKind::User);
-        let join = ParticipantJoin { user, kind, role, display_name, guest: true, via: None, colour: None };
-        (user, self.manager.join(session, clock::new_key(), join).await.expect("joined"))
+        let join =
+            ParticipantJoin { user, kind, role, display_name, guest: true, via: None, colour: None, vouched: false };
+        let entry = self.manager.join(session, clock::new_key(), join).await.expect("joined");
+        (user, entry.joined().expect("nobody has to wait").clone())
     }
 
     pub async fn give(&self, session: SessionId, user: UserId, command: Command) -> Result<Receipt, Problem> {
@@ -175,6 +177,14 @@ impl Reader {
             let more = tokio::time::timeout(Duration::from_secs(30), self.outbox.take(&mut taken)).await;
             assert!(more.expect("the frame arrives in time"), "the connection stays open");
             self.keep(&taken);
+        }
+    }
+
+    /// Takes frames until one says that rights are others now.
+    pub async fn next_access(&mut self) -> Access {
+        match self.until(|f| matches!(f, ServerFrame::Access(_))).await {
+            ServerFrame::Access(access) => access,
+            _ => unreachable!("the frame that was waited for"),
         }
     }
 

@@ -1,8 +1,8 @@
 //! One agent turn, from being owed to its end.
 
-use roundtable_hub::TurnWork;
-use roundtable_protocol::command::{SessionEnd, TurnStop};
-use roundtable_protocol::model::{EndReason, Usage};
+use roundtable_hub::{TurnWork, clock};
+use roundtable_protocol::command::{MemoryAdd, SessionEnd, TurnStop};
+use roundtable_protocol::model::{EndReason, SettingsPatch, Usage};
 use roundtable_protocol::view::AnswerState;
 use roundtable_protocol::{Command, Event, EventBody, ServerFrame, SessionId, Stream, Timestamp, UserId, View};
 
@@ -207,4 +207,25 @@ async fn ending_the_session_stops_the_turn_and_empties_the_queue() {
     let kinds: Vec<_> = reader.events(MAIN).iter().map(|e| e.body.clone()).collect();
     assert!(kinds.iter().any(|b| matches!(b, EventBody::TurnStopped(_))));
     assert!(house.work.try_recv().is_err(), "nothing is owed in an ended session");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assistant_is_given_memories_only_where_the_settings_say_so_and_never_side_chat() {
+    let mut house = House::new();
+    let (session, ana) = house.session().await;
+    let add = |text: &str, pinned| MemoryAdd { text: text.to_owned(), pinned, ..MemoryAdd::default() };
+    for (text, pinned) in [("tea at four", false), ("we ship on Fridays", true), ("Ben is away", false)] {
+        house.manager.add_memory(session, ana, clock::new_key(), add(text, pinned)).await.expect("kept");
+    }
+    house.post(session, ana, Stream::Side, "a secret").await.expect("posted");
+    let work = ask(&mut house, session, ana, "what do you know?").await;
+    assert!(work.memories.is_empty(), "off by default");
+    work.handle.complete(EndReason::EndTurn, Usage::default()).await;
+    let patch = SettingsPatch { memories_to_assistants: Some(true), ..SettingsPatch::default() };
+    house.manager.change_settings(session, ana, patch).await.expect("changed");
+    let work = ask(&mut house, session, ana, "and now?").await;
+    let told: Vec<_> = work.memories.iter().map(|m| (m.text.as_str(), m.author.display_name.as_str())).collect();
+    assert_eq!(told, [("we ship on Fridays", "Ana"), ("Ben is away", "Ana"), ("tea at four", "Ana")]);
+    assert!(!format!("{work:?}").contains("a secret"));
+    work.handle.complete(EndReason::EndTurn, Usage::default()).await;
 }

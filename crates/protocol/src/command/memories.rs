@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::ids::{MemoryId, MessageId};
+use crate::ids::{MemoryId, MessageId, TurnId};
 
 /// Data of `memory.add`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -73,4 +73,17 @@ pub struct ActionPerform {
     /// What it says; at most 16 KiB as JSON, at most 32 levels deep.
     #[serde(default)]
     pub data: Value,
+}
+
+/// Data of `error.report`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorReport {
+    /// A stable word for what went wrong; 1 to 64 of the characters a-z, 0-9, `.`, `_`, `-`.
+    pub code: String,
+    /// What went wrong and what to do, for people; 1 to 2,000 characters.
+    pub detail: String,
+    /// The turn that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
 }

@@ -1,6 +1,7 @@
 //! What each kind of event says.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::branching::{CopiedFrom, ForkedFrom};
@@ -179,6 +180,9 @@ pub struct MessagePosted {
     /// The message whose text this is, when it was copied from another branch or session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_from: Option<CopiedFrom>,
+    /// What programs say beside the text; an edit keeps it, none once erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
 }
 
 impl MessagePosted {
@@ -193,6 +197,7 @@ impl MessagePosted {
             attachments: Vec::new(),
             parent: None,
             copied_from: None,
+            data: None,
         }
     }
 }

@@ -10,9 +10,10 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use axum::extract::{Extension, State};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use roundtable_hub::{clock, display_name};
+use roundtable_hub::{Entry, clock, display_name};
 use roundtable_protocol::command::ParticipantJoin;
-use roundtable_protocol::model::{Participant, ParticipantKind};
+use roundtable_protocol::lobby::JoinRequest;
+use roundtable_protocol::model::ParticipantKind;
 use roundtable_protocol::{Code, Problem, Role, SessionId, UserId};
 use roundtable_store::{Link, User};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct JoinBody {
 pub enum JoinStatus {
     /// One is in.
     Joined,
+    /// One waits until somebody says yes or no.
+    Waiting,
 }
 
 /// What came of joining.
@@ -57,8 +60,12 @@ pub struct JoinedBody {
     status: JoinStatus,
     /// Which session.
     session_id: SessionId,
-    /// Who one is in it.
-    participant: ParticipantBody,
+    /// Who one is in it; absent while one waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    participant: Option<ParticipantBody>,
+    /// What one has asked, while one waits: `GET .../requests/mine` tells what becomes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<JoinRequest>,
     /// The user that was made for somebody without a login.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserBody>,
@@ -76,7 +83,8 @@ struct Door {
     link: Option<Link>,
 }
 
-/// Comes in by a link or a share code. Somebody without a login gets one, as a guest.
+/// Comes in by a link or a share code, or asks to be let in where the session wants that. Somebody without a login gets
+/// one, as a guest. Asking uses a link up as coming in does.
 #[utoipa::path(post, path = "/api/v1/join", tag = "doors", request_body = JoinBody,
     responses((status = 200, description = "In; with a cookie when there was no login", body = JoinedBody)))]
 pub async fn join(
@@ -140,9 +148,10 @@ pub async fn join(
         guest: user.guest,
         via: door.link.as_ref().map(|link| link.id),
         colour: user.colour,
+        vouched: false,
     };
-    let participant = app.manager.join(door.session, key.id, wish).await.map_err(|problem| door.hidden(problem))?;
-    let mut answer = JoinedBody::of(door.session, participant);
+    let entry = app.manager.join(door.session, key.id, wish).await.map_err(|problem| door.hidden(problem))?;
+    let mut answer = JoinedBody::of(door.session, entry);
     let Some((shown, is_new)) = guest else { return Ok(axum::Json(answer).into_response()) };
     answer.user = Some(shown);
     if !is_new {
@@ -191,19 +200,18 @@ async fn find(app: &App, link: &str) -> Result<Link, ApiError> {
     found.ok_or_else(|| Code::LinkNotFound.into())
 }
 
-/// Whoever is in already comes in again by any link that ever led here, without using it up.
+/// Whoever is in or waits already comes again by any link that ever led here, without using it up.
 async fn already_in(app: &App, session: SessionId, user: UserId) -> Option<Response> {
-    let standing = app.manager.standing(session, user).await.ok()?;
-    Some(axum::Json(JoinedBody::of(session, standing.participant?)).into_response())
+    let entry = app.manager.entry(session, user).await.ok()?;
+    Some(axum::Json(JoinedBody::of(session, entry)).into_response())
 }
 
 /// Returns whom an earlier call with the same key let in, before anything is counted again: whoever lost the answer
 /// repeats the call, and the link may be used up by the call that is repeated.
 async fn came_before(app: &App, session: SessionId, key: Key) -> Result<Option<Before>, ApiError> {
     let Some(user) = app.store.user(guest_of(key)).await? else { return Ok(None) };
-    let standing = app.manager.standing(session, user.id).await.ok();
-    let participant = standing.and_then(|standing| standing.participant);
-    Ok(participant.map(|participant| Before { user, participant }))
+    let entry = app.manager.entry(session, user.id).await.ok();
+    Ok(entry.map(|entry| Before { user, entry }))
 }
 
 fn guest_of(key: Key) -> UserId {
@@ -213,7 +221,7 @@ fn guest_of(key: Key) -> UserId {
 /// Somebody whom an earlier call with the same key let in.
 struct Before {
     user: User,
-    participant: Participant,
+    entry: Entry,
 }
 
 impl Before {
@@ -223,14 +231,17 @@ impl Before {
             return Err(Code::KeyReused.into());
         }
         let user = Some(UserBody::from(&self.user));
-        Ok(axum::Json(JoinedBody { user, ..JoinedBody::of(session, self.participant) }).into_response())
+        Ok(axum::Json(JoinedBody { user, ..JoinedBody::of(session, self.entry) }).into_response())
     }
 }
 
 impl JoinedBody {
-    fn of(session: SessionId, participant: Participant) -> Self {
-        let participant = ParticipantBody::new(session, participant, None);
-        Self { status: JoinStatus::Joined, session_id: session, participant, user: None, token: None }
+    fn of(session_id: SessionId, entry: Entry) -> Self {
+        let (status, participant, request) = match entry {
+            Entry::Joined(p) => (JoinStatus::Joined, Some(ParticipantBody::new(session_id, p, None)), None),
+            Entry::Waiting(request) => (JoinStatus::Waiting, None, Some(request)),
+        };
+        Self { status, session_id, participant, request, user: None, token: None }
     }
 }
 

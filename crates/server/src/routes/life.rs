@@ -1,14 +1,11 @@
 //! A session's life: pausing, resuming, detaching, health.
 
-use std::time::Duration;
-
 use axum::extract::State;
-use roundtable_assistant::FailureCode;
 use roundtable_hub::{Health, TurnHealth};
 use roundtable_protocol::command::{SessionDetach, SessionPause, SessionResume};
 use roundtable_protocol::model::SessionState;
 use roundtable_protocol::report::Report;
-use roundtable_protocol::{Code, Command, Problem, SessionId, Timestamp, TurnId, UserId};
+use roundtable_protocol::{Code, Command, SessionId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,9 +17,6 @@ use crate::routes::give;
 use crate::routes::sessions::{SessionBody, read};
 use crate::state::App;
 use crate::summaries::{self, NoSummary, Summary};
-
-/// How long an assistant may take to say that it is there, before a session is resumed.
-const PROBE_FOR: Duration = Duration::from_secs(5);
 
 /// Why a session is paused.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -57,23 +51,8 @@ pub async fn resume(
     Path(session): Path<SessionId>,
     key: Key,
 ) -> Result<axum::Json<SessionBody>, ApiError> {
-    check_reachable(&app, session, known.user.id).await?;
     give(&app.manager, session, known.user.id, key, Command::SessionResume(SessionResume {})).await?;
     read(&app, session, known.user.id).await
-}
-
-/// Refuses to resume a session whose assistant is known and does not answer now. Only what says that nobody is there
-/// counts: an endpoint may well answer questions without having a list of models.
-async fn check_reachable(app: &App, session: SessionId, user: UserId) -> Result<(), ApiError> {
-    let info = app.manager.standing(session, user).await?.info;
-    let rests = matches!(info.state, SessionState::Paused | SessionState::Failed);
-    let Some(driver) = app.assistants.driver(&info.settings.assistant).filter(|_| rests) else { return Ok(()) };
-    let away = match tokio::time::timeout(PROBE_FOR, driver.probe()).await {
-        Ok(Err(f)) if matches!(f.code, FailureCode::ModelUnreachable | FailureCode::ModelTimedOut) => f.message,
-        Ok(_) => return Ok(()),
-        Err(_) => "the assistant does not answer".to_owned(),
-    };
-    Err(Problem::new(Code::CannotResume).with_detail(away).into())
 }
 
 /// Goes away and lets the session work on. It stands in `GET /sessions?detached=true` until its owner is connected again.

@@ -38,6 +38,8 @@ pub struct NewMessage {
     /// Files that were uploaded for this stream and not posted yet; at most 10.
     #[serde(default)]
     attachments: Vec<AttachmentId>,
+    /// What a program says beside the text: a JSON object, at most 16 KiB, at most 32 levels deep.
+    data: Option<Value>,
     /// The last seq of the stream that the author had seen.
     seen: Option<Seq>,
     /// The branch that it goes to, in `main`; absent: that of `parent`, else the main one.
@@ -86,7 +88,7 @@ pub async fn post(
     key: Key,
     Json(body): Json<NewMessage>,
 ) -> Result<Response, ApiError> {
-    let NewMessage { text, stream, reply_to, mentions, ask, attachments, seen, .. } = body;
+    let NewMessage { text, stream, reply_to, mentions, ask, attachments, data, seen, .. } = body;
     let NewMessage { branch, parent, if_head_moved, sibling_of, .. } = body;
     let command = Command::MessagePost(MessagePost {
         text,
@@ -94,6 +96,7 @@ pub async fn post(
         mentions,
         ask,
         attachments,
+        data,
         branch,
         parent,
         if_head_moved,

@@ -26,6 +26,8 @@ const ASSISTANT: UserId = UserId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000
 /// The name that people see beside its answers.
 const ASSISTANT_NAME: &str = "Assistant";
 
+/// For how many sessions of one list unread messages are counted: each of them is loaded for it.
+const COUNTED: usize = 20;
 /// Longest text that titles are searched for. Unit: characters.
 const LONGEST_SEARCH: usize = 200;
 
@@ -179,6 +181,9 @@ pub struct SessionItem {
     pub online: Vec<OnlineBody>,
     /// How many people are connected now.
     pub online_count: usize,
+    /// How many messages of others the reader has not read, told for the first twenty live sessions of an answer; null:
+    /// not told.
+    pub unread: Option<u64>,
 }
 
 /// Somebody who is connected.
@@ -195,7 +200,7 @@ impl SessionItem {
         let (online_count, online) = app.manager.online_people(entry.info.id);
         let body = |person: OnlinePerson| OnlineBody { display_name: person.display_name, colour: person.colour };
         let online = online.into_iter().map(body).collect();
-        Self { info: entry.info, role: entry.role, online, online_count }
+        Self { info: entry.info, role: entry.role, online, online_count, unread: None }
     }
 }
 
@@ -221,10 +226,23 @@ pub async fn list(
     let after = query.page(read_token)?;
     let entries = app.store.sessions_of(known.user.id, search, after, limit + 1).await?;
     let items = entries.into_iter().map(|entry| SessionItem::new(&app, entry)).collect();
-    Ok(axum::Json(List::cut(items, limit, |last| {
+    let mut list = List::cut(items, limit, |last: &SessionItem| {
         // Microseconds would be lost in milliseconds, and with them the place in the list.
         format!("{} {}", last.info.updated_at.as_nanosecond(), last.info.id)
-    })))
+    });
+    count_unread(&app, known.user.id, &mut list.items).await;
+    Ok(axum::Json(list))
+}
+
+/// Counts what is unread, for as many live sessions as may be loaded for one list.
+async fn count_unread(app: &App, user: UserId, items: &mut [SessionItem]) {
+    let live = items.iter_mut().filter(|item| item.info.is_active).take(COUNTED);
+    let count = live.map(|item| async {
+        // A session that cannot be read just now is listed all the same.
+        let unread = app.manager.unread(item.info.id, user).await.ok();
+        item.unread = unread.map(|streams| streams.into_iter().map(|(_, count)| count).sum());
+    });
+    futures_util::future::join_all(count).await;
 }
 
 /// Those that work on by themselves are few; they are looked for among all of one's own.

@@ -6,10 +6,10 @@
 use roundtable_protocol::command::{
     ActionDefineType, ActionPerform, BranchArchive, BranchCreate, BranchFocus, BranchMerge, BranchMove, BranchRename,
     CheckpointCreate, CheckpointDelete, CheckpointRename, CheckpointRestore, ContextPatch, ContextResolve,
-    ContextRevert, DecisionRecord, DecisionWithdraw, MemoryAdd, MemoryEdit, MemoryRemove, MessageEdit, MessagePost,
-    MessageRedact, ParticipantChangeProfile, ParticipantChangeRole, ParticipantLeave, ParticipantRemove,
-    SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd, SessionPause, SessionRename, SessionResume,
-    SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
+    ContextRevert, DecisionRecord, DecisionWithdraw, ErrorReport, MemoryAdd, MemoryEdit, MemoryRemove, MessageEdit,
+    MessagePost, MessageRedact, ParticipantApprove, ParticipantChangeProfile, ParticipantChangeRole, ParticipantDeny,
+    ParticipantLeave, ParticipantRemove, SessionChangeDetails, SessionChangeExpiry, SessionDetach, SessionEnd,
+    SessionPause, SessionRename, SessionResume, SessionStart, TurnAsk, TurnEdit, TurnStop, TurnWithdraw,
 };
 use roundtable_protocol::frame::{Ack, CommandFrame, EphemeralIn, Hello, Ping, Subscribe, Unsubscribe};
 use roundtable_protocol::model::SettingsPatch;
@@ -88,6 +88,8 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "session.detach" => shaped::<SessionDetach>(data).map(Command::SessionDetach),
         "session.change_expiry" => shaped::<SessionChangeExpiry>(data).map(Command::SessionChangeExpiry),
         "session.end" => shaped::<SessionEnd>(data).map(Command::SessionEnd),
+        "participant.approve" => shaped::<ParticipantApprove>(data).map(Command::ParticipantApprove),
+        "participant.deny" => shaped::<ParticipantDeny>(data).map(Command::ParticipantDeny),
         "participant.leave" => shaped::<ParticipantLeave>(data).map(Command::ParticipantLeave),
         "participant.remove" => shaped::<ParticipantRemove>(data).map(Command::ParticipantRemove),
         "participant.change_role" => shaped::<ParticipantChangeRole>(data).map(Command::ParticipantChangeRole),
@@ -112,6 +114,7 @@ pub fn command(name: &str, data: Value) -> Result<Command, Problem> {
         "branch.archive" => shaped::<BranchArchive>(data).map(Command::BranchArchive),
         "branch.focus" => shaped::<BranchFocus>(data).map(Command::BranchFocus),
         "branch.merge" => shaped::<BranchMerge>(data).map(Command::BranchMerge),
+        "error.report" => shaped::<ErrorReport>(data).map(Command::ErrorReport),
         "turn.ask" => shaped::<TurnAsk>(data).map(Command::TurnAsk),
         "turn.edit" => shaped::<TurnEdit>(data).map(Command::TurnEdit),
         "turn.withdraw" => shaped::<TurnWithdraw>(data).map(Command::TurnWithdraw),
@@ -166,6 +169,7 @@ mod tests {
             Command::NAMES.iter().copied().filter(|name| sample(name) != Code::UnknownCommand).collect();
         let internal = [
             "participant.join",
+            "participant.withdraw_request",
             "turn.start",
             "turn.progress",
             "turn.complete",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestServer, eventually_async};
+use crate::support::{Socket, TestServer, eventually_async};
 
 #[tokio::test]
 async fn a_session_is_paused_resumed_detached_and_ended_and_illegal_moves_are_409() {
@@ -44,6 +44,11 @@ async fn a_session_is_not_resumed_while_its_assistant_cannot_be_reached() {
     let at = |what: &str| format!("/sessions/{session}/{what}");
     ana.post(&at("pause"), json!({})).await.ok();
     ana.post(&at("resume"), json!({})).await.problem("cannot_resume");
+    let command = json!({"name": "session.resume", "data": {}});
+    ana.post(&at("commands"), command).await.problem("cannot_resume");
+    let mut socket = Socket::join(&server, &ana, &session, &["main"]).await;
+    let refused = socket.command(&session, "session.resume", json!({})).await;
+    assert_eq!(refused["problem"]["code"], "cannot_resume", "{refused}");
     ana.patch(&format!("/sessions/{session}"), json!({"settings": {"assistant": "guide"}})).await.ok();
     assert_eq!(ana.post(&at("resume"), json!({})).await.ok()["state"], "active");
 }

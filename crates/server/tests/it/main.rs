@@ -19,6 +19,7 @@ mod idempotency;
 mod kill;
 mod life;
 mod limits;
+mod lobby;
 mod logs;
 mod memories;
 mod metrics;

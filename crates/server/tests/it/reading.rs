@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Socket, TestServer, eventually_async};
+use crate::support::{Person, Socket, TestServer, eventually_async};
 
 #[tokio::test]
 async fn a_message_is_found_by_its_id_with_its_place() {
@@ -75,4 +75,23 @@ async fn a_link_says_who_made_it_and_the_server_where_it_can_be_reached() {
     let listed = ana.get(&format!("/sessions/{session}/links")).await.ok();
     assert_eq!(listed["items"][0]["created_by_name"], "Anna");
     assert_eq!(ana.get("/me").await.ok()["reachable_urls"], json!([server.base]));
+}
+
+#[tokio::test]
+async fn the_list_of_sessions_says_how_much_is_unread() {
+    let server = TestServer::start().await;
+    let (ana, session) = server.session().await;
+    let ben = server.person("Ben").await;
+    ana.let_in(&session, &ben, "collaborator").await;
+    for text in ["one", "two"] {
+        ana.post(&format!("/sessions/{session}/messages"), json!({"text": text, "ask": false})).await.created();
+    }
+    let unread = async |who: &Person| who.get("/sessions").await.ok()["items"][0]["unread"].clone();
+    assert_eq!((unread(&ben).await, unread(&ana).await), (json!(2), json!(0)), "one's own are not unread");
+    let mut socket = Socket::join(&server, &ben, &session, &["main"]).await;
+    let seq = socket.message("two").await["seq"].clone();
+    socket.send(json!({"type": "ack", "session_id": session, "stream": "main", "seq": seq})).await;
+    eventually_async("read", async || unread(&ben).await == json!(0)).await;
+    ana.post(&format!("/sessions/{session}/end"), json!({})).await.ok();
+    assert_eq!(unread(&ben).await, Value::Null, "of what is over nothing is counted");
 }

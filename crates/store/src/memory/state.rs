@@ -7,7 +7,8 @@ use roundtable_protocol::event::redacted_body;
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::model::SessionInfo;
 use roundtable_protocol::{
-    AttachmentId, Epoch, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
+    AttachmentId, Epoch, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, StreamSet, Timestamp,
+    UserId,
 };
 use uuid::Uuid;
 
@@ -15,8 +16,8 @@ use crate::admit::{Position, admit};
 use crate::chain::{self, GENESIS, Hash, Kept, Salt, Walk};
 use crate::types::{
     AppendError, Appended, Birth, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent,
-    OutboxRow, PageToken, READ_BYTES, SessionHead, ShareCode, StateSnapshot, StoredAttachment, StoredEvent, TokenHash,
-    Totals, User, Verification, ViewKey, ViewSnapshot,
+    OutboxRow, PageToken, READ_BYTES, SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent,
+    TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// Everything.
@@ -44,8 +45,14 @@ pub(super) struct Session {
     rev: Rev,
     heads: [Seq; 4],
     tips: [Hash; 4],
-    /// In the order of rev and position.
+    /// In the order of rev and position; the first [`Session::gone`] are not kept any more.
     rows: Vec<Row>,
+    /// How many rows are gone. Everything that names a row counts them.
+    gone: usize,
+    /// The last commit that is gone.
+    gone_rev: Rev,
+    /// The last event of each stream that is gone, and its hash.
+    floor: [(Seq, Hash); 4],
     by_stream: [Vec<usize>; 4],
     by_id: HashMap<EventId, usize>,
     wake_at: Option<Timestamp>,
@@ -53,7 +60,7 @@ pub(super) struct Session {
     info: Option<Box<SessionInfo>>,
     members: HashMap<UserId, Role>,
     /// The last commit that erased something; view snapshots of before may hold it.
-    pub(super) redacted_rev: Rev,
+    redacted_rev: Rev,
     pub(super) state: Option<StateSnapshot>,
     pub(super) views: HashMap<ViewKey, ViewSnapshot>,
     pub(super) read_marks: BTreeMap<(ParticipantId, Stream), Seq>,
@@ -160,25 +167,37 @@ impl State {
         after: Seq,
         limit: usize,
         max_bytes: usize,
-    ) -> Vec<StoredEvent> {
-        let Some(session) = self.sessions.get(&session) else { return Vec::new() };
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let Some(session) = self.sessions.get(&session) else { return Ok(Vec::new()) };
         let rows = &session.by_stream[stream as usize];
-        let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(rows.len());
+        let floor = session.floor[stream as usize].0;
+        if after < floor {
+            return Err(StoreError::Trimmed { oldest: floor.next() });
+        }
+        let start = usize::try_from(after.0 - floor.0).unwrap_or(usize::MAX).min(rows.len());
         let mut size = 0;
         let mut events = Vec::new();
         for row in rows[start..].iter().take(limit) {
-            let event = &session.rows[*row].event;
+            let event = &session.rows[*row - session.gone].event;
             size += event.header.len() + event.body.len();
             if !events.is_empty() && size > max_bytes {
                 break;
             }
             events.push(event.clone());
         }
-        events
+        Ok(events)
     }
 
-    pub(super) fn read_commits(&self, session: SessionId, after: Rev, limit: usize) -> Vec<StoredEvent> {
-        let Some(session) = self.sessions.get(&session) else { return Vec::new() };
+    pub(super) fn read_commits(
+        &self,
+        session: SessionId,
+        after: Rev,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let Some(session) = self.sessions.get(&session) else { return Ok(Vec::new()) };
+        if after < session.gone_rev {
+            return Err(StoreError::Trimmed { oldest: session.floor[Stream::Main as usize].0.next() });
+        }
         let start = session.rows.partition_point(|row| row.event.rev <= after);
         let mut events: Vec<StoredEvent> = Vec::new();
         let mut size = 0;
@@ -190,12 +209,12 @@ impl State {
             size += row.event.header.len() + row.event.body.len();
             events.push(row.event.clone());
         }
-        events
+        Ok(events)
     }
 
     pub(super) fn find(&self, session: SessionId, id: EventId) -> Option<Found> {
         let session = self.sessions.get(&session)?;
-        let row = &session.rows[*session.by_id.get(&id)?];
+        let row = &session.rows[*session.by_id.get(&id)? - session.gone];
         Some(Found { event: row.event.clone(), key: row.key, fingerprint: row.fingerprint })
     }
 
@@ -203,8 +222,9 @@ impl State {
         let mut verification = Verification::default();
         let Some(session) = self.sessions.get(&session) else { return verification };
         for stream in Stream::ALL {
-            let mut walk = Walk::new(stream);
-            for row in session.by_stream[stream as usize].iter().map(|row| &session.rows[*row]) {
+            let (last, hash) = session.floor[stream as usize];
+            let mut walk = Walk::behind(stream, last, hash);
+            for row in session.by_stream[stream as usize].iter().map(|row| &session.rows[*row - session.gone]) {
                 let kept = match &row.body {
                     Proof::Salt(salt) => Kept::Body { salt, body: &row.event.body },
                     Proof::Seal(seal) => Kept::Seal(seal),
@@ -254,7 +274,7 @@ impl State {
         Totals {
             sessions: self.sessions.len() as u64,
             active_sessions: self.sessions.values().filter(is_open).count() as u64,
-            events: self.sessions.values().map(|session| session.rows.len() as u64).sum(),
+            events: self.sessions.values().map(Session::event_count).sum(),
         }
     }
 
@@ -351,6 +371,9 @@ impl Session {
             heads: [Seq::ZERO; 4],
             tips: [GENESIS; 4],
             rows: Vec::new(),
+            gone: 0,
+            gone_rev: Rev::ZERO,
+            floor: [(Seq::ZERO, GENESIS); 4],
             by_stream: Default::default(),
             by_id: HashMap::new(),
             wake_at: None,
@@ -375,8 +398,9 @@ impl Session {
         let tip = &mut self.tips[stream as usize];
         *tip = chain::link(tip, &header, &chain::seal(&salt, &body));
         let hash = *tip;
-        self.by_stream[stream as usize].push(self.rows.len());
-        self.by_id.insert(id, self.rows.len());
+        let place = self.gone + self.rows.len();
+        self.by_stream[stream as usize].push(place);
+        self.by_id.insert(id, place);
         let event = StoredEvent { stream, seq, rev: self.rev, id, header, body };
         self.rows.push(Row { event, key, fingerprint, body: Proof::Salt(salt), hash });
     }
@@ -387,12 +411,21 @@ impl Session {
             return Vec::new();
         }
         self.redacted_rev = self.rev;
-        self.views.clear();
-        self.state = None;
+        if self.gone == 0 {
+            self.views.clear();
+            self.state = None;
+        } else {
+            // They stand for events that are gone; what follows them takes the text out of what they say.
+            self.views.retain(|key, _| *key == ViewKey::Head(Self::every_stream()));
+        }
         let mut erased = Vec::with_capacity(redactions.len());
         for &(stream, seq) in redactions {
-            let place = usize::try_from(seq.0 - 1).expect("admitted: within the stream's rows");
-            let row = &mut self.rows[self.by_stream[stream as usize][place]];
+            let floor = self.floor[stream as usize].0;
+            if seq <= floor {
+                continue;
+            }
+            let place = usize::try_from(seq.0 - floor.0 - 1).expect("admitted: within the stream's rows");
+            let row = &mut self.rows[self.by_stream[stream as usize][place] - self.gone];
             erased.push(row.event.id);
             if let Proof::Salt(salt) = &row.body {
                 row.body = Proof::Seal(chain::seal(salt, &row.event.body));
@@ -402,10 +435,44 @@ impl Session {
         erased
     }
 
+    /// Returns whether a snapshot of that rev is of use: not from before an erasing, nor older than what is gone.
+    pub(super) fn takes(&self, rev: Rev) -> bool {
+        rev >= self.redacted_rev && rev >= self.gone_rev
+    }
+
+    /// Lets the oldest events go when there are more than `most`, until half as many are left: whole commits, and only
+    /// those that both the state and the view of all streams stand for.
+    pub(super) fn trim(&mut self, most: usize) {
+        if self.rows.len() <= most {
+            return;
+        }
+        let view = self.views.get(&ViewKey::Head(Self::every_stream())).map(|view| view.rev);
+        let Some(covered) = self.state.as_ref().map(|state| state.rev).min(view) else { return };
+        let last = self.rows[self.rows.len() - most.div_ceil(2) - 1].event.rev.min(covered);
+        let count = self.rows.partition_point(|row| row.event.rev <= last);
+        for row in self.rows.drain(..count) {
+            self.floor[row.event.stream as usize] = (row.event.seq, row.hash);
+            self.by_id.remove(&row.event.id);
+        }
+        self.gone += count;
+        self.gone_rev = self.gone_rev.max(last);
+        let gone = self.gone;
+        self.by_stream.iter_mut().for_each(|rows| rows.retain(|row| *row >= gone));
+        self.views.retain(|key, _| matches!(key, ViewKey::Head(_)));
+    }
+
+    fn event_count(&self) -> u64 {
+        (self.gone + self.rows.len()) as u64
+    }
+
+    fn every_stream() -> StreamSet {
+        Stream::ALL.into_iter().collect()
+    }
+
     pub(super) fn entry(&self, role: Option<Role>) -> Option<DirectoryEntry> {
         let info = SessionInfo {
             updated_at: self.updated_at,
-            event_count: self.rows.len() as u64,
+            event_count: self.event_count(),
             ..self.info.as_deref()?.clone()
         };
         Some(DirectoryEntry { info, role })
@@ -417,7 +484,7 @@ fn refuse_duplicates(session: Option<&Session>, events: &[NewEvent]) -> Result<(
     for event in events {
         let id = event.id;
         let stored = session.and_then(|session| {
-            let row = &session.rows[*session.by_id.get(&id)?].event;
+            let row = &session.rows[*session.by_id.get(&id)? - session.gone].event;
             Some((row.stream, row.seq))
         });
         if let Some((stream, seq)) = stored.or_else(|| here.insert(id, (event.stream, event.seq))) {

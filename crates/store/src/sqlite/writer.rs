@@ -449,6 +449,7 @@ fn refusal(error: &rusqlite::Error) -> AppendError {
     match unwritten(error) {
         StoreError::Full => AppendError::Full,
         StoreError::Unavailable(text) => AppendError::Unavailable(text),
+        StoreError::Trimmed { .. } => AppendError::Unavailable("a write read what is not kept".to_owned()),
     }
 }
 

@@ -124,6 +124,9 @@ export function noticeWords(notice: Notice, live: Names): string {
       return t('chat.notice_merged', { name });
     case 'session.forked':
       return t('chat.notice_forked', { name });
+    case 'error':
+      if (data['redacted']) return '';
+      return byRule ? t('chat.notice_error_by_rule', { detail: String(data['detail']) }) : t('chat.notice_error', { name, detail: String(data['detail']) });
     case 'session.renamed':
       // The first title is made of the first message, which stands beside it.
       return byRule || data['made_from'] || data['redacted'] ? '' : t('chat.notice_renamed', { name, title: String(data['title'] ?? '') });

@@ -34,7 +34,7 @@ const head: View = {
     visibility: 'private',
     state: 'active',
     end_reason: null,
-    settings: { max_participants: null, allow_join: true, require_approval: false, recording: true, respond: null, assistant: 'guide', side_for_viewers: true, context_strategies: {}, context_base_required: false, time_limit_s: null, idle_limit_s: null },
+    settings: { max_participants: null, allow_join: true, require_approval: false, recording: true, respond: null, assistant: 'guide', side_for_viewers: true, context_strategies: {}, context_base_required: false, memories_to_assistants: false, time_limit_s: null, idle_limit_s: null },
     owner: ANA,
     project: ANA,
     main_branch: ANA,

@@ -21,6 +21,7 @@ export default {
   code_is_off: 'Kein Code ist an.',
   sees: 'Wer dazukommt, sieht alles seit {time}.',
   who_can: 'Wer hereinkommen kann',
+  ask_first: 'Alle einzeln einlassen',
   take_in: 'Neue Leute einlassen',
   by_link: { one: 'Alle, die den Link haben', other: 'Alle, die einen von {n} Links haben' },
   by_code: 'Alle, die den Code kennen',

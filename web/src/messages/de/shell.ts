@@ -26,6 +26,7 @@ export default {
   log_in_again: 'Wieder anmelden',
   connect_again: 'Wieder verbinden',
   reload: 'Seite neu laden',
+  session_unread: { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' },
   state_created: 'Diese Sitzung hat noch nicht begonnen.',
   start_it: 'Beginnen',
   pause: 'Sitzung anhalten',

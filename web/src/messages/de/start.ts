@@ -27,6 +27,11 @@ export default {
   join_empty_text: 'Öffne den ganzen Link, den du bekommen hast, oder gib den Code auf der ersten Seite ein.',
   knocked: 'Du hast angeklopft',
   knocked_text: 'Jemand in der Sitzung muss dich einlassen. Diese Seite kann offen bleiben.',
+  knock_no_more: 'Nicht mehr warten',
+  denied: 'Du wurdest nicht eingelassen.',
+  denied_why: 'Du wurdest nicht eingelassen: {reason}',
+  not_answered: 'Zehn Minuten lang hat niemand geantwortet. Du kannst noch einmal anklopfen.',
+  knocked_ended: 'Du wartest nicht mehr.',
   logged_out: 'Du bist hier nicht angemeldet',
   logged_out_text:
     'Öffne den Link, den du bekommen hast. Ist es deine eigene Sitzung, öffne diese Seite in dem Browser, in dem du sie begonnen hast.',

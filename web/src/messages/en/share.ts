@@ -22,6 +22,7 @@ export default {
   code_is_off: 'No code is on.',
   sees: 'Joiners see everything since {time}.',
   who_can: 'Who can come in',
+  ask_first: 'Let in each one by hand',
   take_in: 'Take in new people',
   by_link: { one: 'Anyone with the link', other: 'Anyone with one of {n} links' },
   by_code: 'Anyone who knows the code',

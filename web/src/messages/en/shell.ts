@@ -27,6 +27,7 @@ export default {
   log_in_again: 'Log in again',
   connect_again: 'Connect again',
   reload: 'Load the page again',
+  session_unread: { one: '{n} new message', other: '{n} new messages' },
   state_created: 'This session has not started yet.',
   start_it: 'Start it',
   pause: 'Pause session',

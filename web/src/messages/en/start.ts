@@ -28,6 +28,11 @@ export default {
   join_empty_text: 'Open the whole link that you were given, or type the code on the first page.',
   knocked: 'You have knocked',
   knocked_text: 'Somebody in the session must let you in. This page can stay open.',
+  knock_no_more: 'Wait no more',
+  denied: 'You were not let in.',
+  denied_why: 'You were not let in: {reason}',
+  not_answered: 'Nobody has answered within ten minutes. You can ask again.',
+  knocked_ended: 'You do not wait any more.',
   logged_out: 'You are not logged in here',
   logged_out_text:
     'To come into this session, open the link that you were given. If it is your own session, open this page in the browser in which you started it.',

@@ -21,6 +21,7 @@ export default {
   code_is_off: 'Aucun code n’est actif.',
   sees: 'Qui arrive voit tout depuis {time}.',
   who_can: 'Qui peut entrer',
+  ask_first: 'Faire entrer chacun à la main',
   take_in: 'Accepter de nouvelles personnes',
   by_link: { one: 'Toute personne ayant le lien', other: 'Toute personne ayant un des {n} liens' },
   by_code: 'Toute personne qui connaît le code',

@@ -26,6 +26,7 @@ export default {
   log_in_again: 'Se reconnecter',
   connect_again: 'Se reconnecter',
   reload: 'Recharger la page',
+  session_unread: { one: '{n} nouveau message', other: '{n} nouveaux messages' },
   state_created: 'Cette session n’a pas encore commencé.',
   start_it: 'La commencer',
   pause: 'Mettre en pause',

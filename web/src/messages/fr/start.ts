@@ -27,6 +27,11 @@ export default {
   join_empty_text: 'Ouvrez le lien entier que vous avez reçu, ou tapez le code sur la première page.',
   knocked: 'Vous avez frappé',
   knocked_text: 'Une personne de la session doit vous faire entrer. Cette page peut rester ouverte.',
+  knock_no_more: 'Ne plus attendre',
+  denied: 'On ne vous a pas fait entrer.',
+  denied_why: 'On ne vous a pas fait entrer : {reason}',
+  not_answered: 'Personne n’a répondu en dix minutes. Vous pouvez frapper de nouveau.',
+  knocked_ended: 'Vous n’attendez plus.',
   logged_out: 'Vous n’êtes pas connecté ici',
   logged_out_text:
     'Pour entrer dans cette session, ouvrez le lien que vous avez reçu. Si c’est la vôtre, ouvrez cette page dans le navigateur où vous l’avez commencée.',

@@ -21,6 +21,7 @@ import type {
   View,
   You,
 } from '../protocol';
+import { withRequests } from '../lobby';
 import { emptyView, fold, skip, withDelta, withPage } from '../view';
 import { Commands } from './commands';
 
@@ -212,8 +213,9 @@ export class SessionSync {
       moved(sync, now);
       const held = frame.head.streams[stream] ?? { head: at, count: 0, messages: [] };
       const streams = { ...this.view.streams, [stream]: { ...held, head: at } };
-      // Everything but the streams is told in `main`.
-      const { branching = emptyBranching(), ...rest } = stream === 'main' ? frame.head : this.view;
+      // Everything but the streams, and who waits, is told in `main`.
+      const known = stream === 'main' ? withRequests(frame.head, this.view.requests) : this.view;
+      const { branching = emptyBranching(), ...rest } = stream === 'staff' ? withRequests(known, frame.head.requests) : known;
       this.view = { ...rest, branching, streams };
       effect = 'changed';
     }
@@ -318,7 +320,8 @@ export class SessionSync {
   /** Drops what is shown of a stream. */
   #clear(stream: Stream): void {
     const { [stream]: _, ...streams } = this.view.streams;
-    this.view = stream === 'main' ? { ...emptyView(), streams } : { ...this.view, streams };
+    const view = stream === 'main' ? withRequests(emptyView(), this.view.requests) : this.view;
+    this.view = { ...(stream === 'staff' ? withRequests(view, []) : view), streams };
   }
 }
 

@@ -1,4 +1,5 @@
 use roundtable_protocol::command::Command;
+use roundtable_protocol::event::{Actor, EventBody as E};
 use serde_json::json;
 
 use super::super::tests::Room;
@@ -110,4 +111,33 @@ fn what_was_not_recorded_is_erased_a_day_after_the_end() {
     assert_eq!(room.last.redactions.len(), 2);
     assert!(room.session.actions.is_empty() && room.session.memories().next().is_none());
     assert_eq!(room.session.next_deadline(), None, "and nothing is left to erase");
+}
+
+#[test]
+fn an_error_is_recorded_for_all_by_whoever_may_act() {
+    let mut room = Room::new();
+    room.run("server: admit ben as collaborator\nserver: admit vic as viewer");
+    let report = |code: &str, detail: &str| {
+        Command::ErrorReport(ErrorReport { code: code.to_owned(), detail: detail.to_owned(), turn: None })
+    };
+    let told = room.give("ben", Stream::Main, report("build_failed", " the build is red ")).expect("recorded");
+    let E::ErrorRecorded(data) = &told[0].body else { panic!("{told:?}") };
+    assert_eq!((data.code.as_str(), data.detail.as_str()), ("build_failed", "the build is red"));
+    let told = room.give("server", Stream::Main, report("disk_slow", "slow today")).expect("recorded");
+    assert_eq!(told[0].header.actor, Actor::System);
+    assert_eq!(refused(&mut room, "vic", report("x", "y")), Code::Forbidden);
+    assert_eq!(refused(&mut room, "ben", report("Build Failed", "y")), Code::InvalidField);
+    assert_eq!(refused(&mut room, "ben", report("x", "  ")), Code::TextEmpty);
+    assert_eq!(refused(&mut room, "ben", report("x", &"y".repeat(2_001))), Code::InvalidField);
+    room.run("ana: end");
+    assert_eq!(refused(&mut room, "ben", report("x", "y")), Code::SessionNotActive);
+}
+
+#[test]
+fn the_words_of_errors_go_with_what_was_not_recorded() {
+    let mut room = Room::founded(|founding| founding.settings.recording = false);
+    let report = ErrorReport { code: "x".to_owned(), detail: "a secret".to_owned(), turn: None };
+    let seq = room.give("ana", Stream::Main, Command::ErrorReport(report)).expect("recorded")[0].seq;
+    room.run("ana: end\nserver: wait 90000");
+    assert!(room.last.redactions.contains(&(Stream::Main, seq)), "{:?}", room.last.redactions);
 }

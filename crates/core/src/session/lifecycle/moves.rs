@@ -14,7 +14,7 @@ use roundtable_protocol::problem::Code;
 use super::{Session, limits, report};
 use crate::context::{Decision, Rejection};
 use crate::session::draft::{By, Draft};
-use crate::session::{checkpoints, text, turns};
+use crate::session::{checkpoints, lobby, text, turns};
 
 /// Most characters of the words for a cause.
 const MAX_DETAIL: usize = 2_000;
@@ -91,6 +91,7 @@ pub fn decide_end(by: &By<'_>, data: &SessionEnd) -> Result<Decision, Rejection>
 pub fn end(session: &Session, mut draft: Draft, state: SessionState, reason: String) -> Decision {
     turns::cut(session, &mut draft, |_, _| true);
     checkpoints::automatic(session, &mut draft, "end");
+    lobby::close(session, &mut draft);
     let ended = SessionEnded { state, reason, detail: None };
     // What this decision does to turns is counted too; once in a life, so that a copy costs nothing that matters.
     let mut before = session.clone();

@@ -309,3 +309,30 @@ fn a_clone_shares_the_pages_that_neither_writes_to() {
 fn a_message_stays_small() {
     assert_eq!(std::mem::size_of::<Entry>(), 40, "the module's doc says so");
 }
+
+#[test]
+fn data_beside_a_text_is_bounded_kept_by_edits_and_erased_with_it() {
+    let mut room = Room::new();
+    let post =
+        |data| Command::MessagePost(MessagePost { text: "hi".to_owned(), data: Some(data), ..Default::default() });
+    let refusal = |room: &mut Room, data| room.give("ana", Stream::Main, post(data)).expect_err("refused");
+    let no = refusal(&mut room, serde_json::json!(["no", "object"]));
+    assert_eq!((no.code, no.pointer), (Code::InvalidField, Some("/data")));
+    assert_eq!(refusal(&mut room, serde_json::json!({ "x": "y".repeat(17_000) })).code, Code::DataTooLarge);
+    let deep = (0..40).fold(serde_json::json!({}), |inner, _| serde_json::json!({ "in": inner }));
+    assert_eq!(refusal(&mut room, deep).code, Code::DataTooDeep);
+    let data = serde_json::json!({ "poll": { "choices": [1, 2] } });
+    let posted = room.give("ana", Stream::Main, post(data.clone())).expect("posted");
+    let view = |room: &Room| {
+        let mut view = roundtable_protocol::View::default();
+        room.log.iter().for_each(|event| view.apply(event));
+        view.streams[&Stream::Main].messages[0].clone()
+    };
+    assert_eq!(view(&room).data.as_ref(), Some(&data));
+    room.run("ana: edit m1 hello");
+    assert_eq!((view(&room).text.as_str(), view(&room).data), ("hello", Some(data)));
+    room.run("ana: redact m1");
+    assert_eq!(view(&room).data, None);
+    let body = roundtable_protocol::event::redacted_body(&posted[0].body.to_json());
+    assert!(!String::from_utf8_lossy(&body).contains("poll"), "the row forgets it too");
+}

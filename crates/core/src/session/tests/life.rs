@@ -69,7 +69,6 @@ fn founding_refuses_what_cannot_be() {
     assert_eq!(refusal(|f| f.tags = vec!["x".into(); 11]), "invalid_field /tags");
     assert_eq!(refusal(|f| f.tags = vec![String::new()]), "invalid_field /tags");
     assert_eq!(refusal(|f| f.category = Some("x".repeat(41))), "invalid_field /category");
-    assert_eq!(refusal(|f| f.settings.require_approval = true), "not_available /settings/require_approval");
     assert_eq!(refusal(|f| f.settings.max_participants = Some(0)), "invalid_field /settings/max_participants");
     assert_eq!(refusal(|f| f.settings.assistant = "A B".into()), "invalid_field /settings/assistant");
     assert_eq!(refusal(|f| f.expires_at = "2026-11-20T10:00:00Z".parse().ok()), "invalid_field /expires_at");
