@@ -49,7 +49,7 @@ pub fn tries(max: usize) -> impl Strategy<Value = Vec<Try>> {
         1 => any::<String>(),
     ];
     // Commands of the server, and asking, are worth more: without them nothing much happens to turns.
-    let what = prop_oneof![6 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 2 => 29u8..38, 2 => 26u8..29, 1 => Just(36u8), 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..46, 2 => 46u8..53, 2 => Just(5u8), 2 => 53u8..KINDS];
+    let what = prop_oneof![8 => 0..KINDS, 5 => 18u8..20, 1 => 20u8..23, 5 => Just(9u8), 2 => 10u8..13, 2 => 5u8..9, 5 => 29u8..38, 2 => 26u8..29, 1 => Just(36u8), 2 => 24u8..26, 6 => Just(38u8), 1 => 39u8..41, 2 => 41u8..46, 2 => 46u8..53, 1 => Just(5u8), 1 => 53u8..KINDS];
     let who = prop_oneof![3 => 0..3u8, 1 => 0..=SERVER];
     let one = (who, what, any::<u8>(), any::<u8>(), text);
     let whoever = |(who, what, a, b, text): (u8, u8, u8, u8, String)| {
