@@ -70,7 +70,7 @@ describe('who may do what', () => {
       await guest.page.getByRole('button', { name: 'Join', exact: true }).click();
       await guest.page.getByRole('heading', { name: 'You have knocked' }).waitFor();
     }
-    await ana.page.locator('.people').getByRole('button', { name: 'Let Ben in' }).click();
+    await ana.page.locator('.people').getByRole('button', { name: 'Let Ben in', exact: true }).click();
     await eventually(() => ben.texts()).toEqual(['before you came']);
     await ana.page.getByText('Eve asks to be let in.').waitFor();
     await ana.page.locator('.banner').getByRole('button', { name: 'Not now' }).click();
