@@ -102,7 +102,7 @@ describe('who may do what', () => {
     await eventually(() => ben.texts()).toEqual(['last words']);
     await ana.chooseFromTitle('End session');
     await ana.page.getByRole('dialog').getByRole('button', { name: 'End it' }).click();
-    await ben.page.getByText('This session has ended').waitFor();
+    await ben.page.getByText(/This session ended at .* It can still be read\./).waitFor();
     await ben.page.getByText('Nothing can be written here now.').first().waitFor();
     await ana.page.goto(address);
     await ana.isLive();

@@ -202,6 +202,7 @@ describe('branches', () => {
     await ana.say('start', 'everyone');
     await eventually(() => ana.texts()).toEqual(['start']);
     await ana.choose(ana.row('start'), 'Branch from here');
+    await eventually(async () => ana.page.url()).toContain('?branch=');
     await ana.say('beech', 'everyone');
     await eventually(() => ana.texts()).toEqual(['start', 'beech']);
     const ben = await here.arrive('Ben', PHONE);

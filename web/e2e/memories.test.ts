@@ -61,14 +61,16 @@ describe('memories', () => {
     await ana.page.keyboard.press('Enter');
     await ana.page.getByRole('menuitem', { name: 'Keep in mind' }).waitFor();
     await audit(ana.page);
-    await ana.page.keyboard.press('Enter');
+    await ana.page.getByRole('menuitem', { name: 'Keep in mind' }).press('Enter');
     await ben.openTab('Memory');
     await eventually(() => texts(ben)).toEqual(['The saw is in the shed.']);
     expect(await memory(ben, 'saw').innerText()).toContain('Ana');
     await memory(ben, 'saw').getByRole('button', { name: 'To the message it came from' }).click();
     await ben.page.locator('.message.found').waitFor();
     await ben.row('saw').hover();
-    await eventually(() => ben.row('saw').getByRole('button', { name: 'More actions' }).count(), 'once is enough').toBe(0);
+    await ben.row('saw').getByRole('button', { name: 'More actions' }).click();
+    await ben.page.getByRole('menuitem', { name: 'Branch from here' }).waitFor();
+    expect(await ben.page.getByRole('menuitem', { name: 'Keep in mind' }).count(), 'once is enough').toBe(0);
   });
 
   it('are only read by viewers, and fit a phone', async () => {
