@@ -163,14 +163,19 @@ describe('texts that want to be more than text', () => {
   it('stay text in the words of a model, also while they come', { timeout: 180_000 }, async () => {
     const ana = await watched('Ana');
     await ana.start(here.server.url);
-    for (let part = 0; part * 100 < PAYLOADS.length; part++) {
-      const content = PAYLOADS.slice(part * 100, part * 100 + 100).join('\n\n');
-      oracle.it.answer(`part ${part}`, { content }, { chunkSize: 64, latency: 2 });
+    const atOnce = 20;
+    for (let part = 0; part * atOnce < PAYLOADS.length; part++) {
+      const texts = PAYLOADS.slice(part * atOnce, (part + 1) * atOnce).join('\n\n');
+      // Not complete before it was looked at, and cut in the middle of a text.
+      const half = texts.length - Math.ceil(PAYLOADS[Math.min((part + 1) * atOnce, PAYLOADS.length) - 1]!.length / 2);
       await ana.say(`part ${part}`, 'assistant');
-      await ana.answers('streaming').waitFor();
+      const answer = await oracle.it.dictate();
+      answer.write(`These are of part ${part}.\n\n${texts.slice(0, half)}`);
+      await ana.answers('streaming').getByText(`These are of part ${part}.`).waitFor();
       await expectOnlyText(ana);
+      answer.finish(texts.slice(half));
       await eventually(() => ana.page.locator('.queue').count()).toBe(0);
-      await ana.answers('completed').last().waitFor();
+      await ana.answers('completed').getByText(`These are of part ${part}.`).waitFor();
       await expectOnlyText(ana);
     }
   });

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type FixtureOpts, isChatCompletionBody, type JournalEntry, LLMock } from '@copilotkit/aimock';
 import { afterAll, beforeAll } from 'vitest';
-import { eventually } from './browser';
+import { eventually, type Person } from './browser';
 
 type Answer = Parameters<LLMock['on']>[1];
 
@@ -28,6 +28,15 @@ export class Dictated {
   write(text: string): void {
     const chunk = { id: 'dictated', object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content: text }, finish_reason: null }] };
     this.#response.write(`data: ${JSON.stringify(chunk)}\n\n`);
+  }
+
+  /** Writes the last words and says that the answer is complete. */
+  finish(text = '', usage?: Record<string, number>): void {
+    if (text) this.write(text);
+    const last = { id: 'dictated', object: 'chat.completion.chunk', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] };
+    this.#response.write(`data: ${JSON.stringify(last)}\n\n`);
+    if (usage) this.#response.write(`data: ${JSON.stringify({ ...last, choices: [], usage })}\n\n`);
+    this.#response.end('data: [DONE]\n\n');
   }
 }
 
@@ -62,6 +71,18 @@ export class Model {
   /** What the server is told about it. */
   get env(): Record<string, string> {
     return { ROUNDTABLE_MODEL_URL: `${this.#mock.url}/v1`, ROUNDTABLE_MODEL_NAME: this.name, ROUNDTABLE_MODEL_KEY: this.key };
+  }
+
+  /** Makes it the assistant of the session that this person is in, where new sessions get another. */
+  async answersIn({ page, context }: Person): Promise<void> {
+    const { origin, pathname } = new URL(page.url());
+    const headers = { origin };
+    const endpoint = { provider: 'openai_compatible', url: `${this.#mock.url}/v1`, key: this.key, model: this.name, usual: false, confirm_paid: true };
+    const connected = await context.request.post(`${origin}/api/v1/assistants`, { data: endpoint, headers: { ...headers, 'idempotency-key': crypto.randomUUID() } });
+    if (!connected.ok()) throw new Error(`connecting: ${connected.status()} ${await connected.text()}`);
+    const { name } = (await connected.json()) as { name: string };
+    const chosen = await context.request.patch(`${origin}/api/v1/sessions/${pathname.split('/')[2]}`, { data: { settings: { assistant: name } }, headers });
+    if (!chosen.ok()) throw new Error(`choosing: ${chosen.status()} ${await chosen.text()}`);
   }
 
   /** Answers this question so, whoever asks it. */
