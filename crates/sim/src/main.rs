@@ -36,10 +36,11 @@ fn main() -> ExitCode {
     let failed = reports.iter().find(|r| r.violation.is_some());
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     println!(
-        "{} seeds in {:.1} s: {} events, {} server deaths, {} connections, {} snapshots",
+        "{} seeds in {:.1} s: {} events, {} of branches, {} server deaths, {} connections, {} snapshots",
         reports.len(),
         started.elapsed().as_secs_f64(),
         sum(|r| r.events as u64),
+        sum(|r| r.branching as u64),
         sum(|r| r.crashes),
         sum(|r| r.connections),
         sum(|r| r.snapshots),

@@ -9,10 +9,11 @@
 //! | `peers` | connections: subscribe-then-read joins, fan-out, bounded backlog, lost rights |
 //! | `assistant` | the scripted assistant: claims, deltas, progress, ends |
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use roundtable_core::{Caller, Context, Decision, Session};
-use roundtable_protocol::command::{Command, Envelope};
+use roundtable_protocol::command::{BranchMerge, Command, Envelope, Said};
 use roundtable_protocol::event::Event;
 use roundtable_protocol::frame::{Accepted, ErrorFrame, ServerFrame};
 use roundtable_protocol::ids::{ParticipantId, Seq, SessionId, Stream, Timestamp, UserId};
@@ -210,10 +211,20 @@ impl Server {
         let present: Vec<_> = self.present();
         let cx = Context { now, caller, grant: &grant, present: &present, uploads: &[] };
         let decision = match &item.envelope {
-            Some(envelope) => self.pending.decide(&cx, envelope)?,
+            Some(envelope) => self.pending.decide(&cx, &self.looked_up(envelope))?,
             None => self.pending.on_time(&cx, item.key),
         };
         self.take(decision, commit).ok_or_else(|| Code::AlreadyRecorded.into())
+    }
+
+    /// What picked messages say is looked up in what is committed; the rules hold no texts.
+    fn looked_up<'a>(&self, envelope: &'a Envelope) -> Cow<'a, Envelope> {
+        let Command::BranchMerge(merge) = &envelope.command else { return Cow::Borrowed(envelope) };
+        let messages = self.view.streams.get(&Stream::Main).map_or(&[][..], |main| &main.messages);
+        let said = merge.messages.iter().filter_map(|id| messages.iter().rfind(|m| m.id == *id));
+        let said = said.map(|m| Said { message: m.id, text: m.text.clone(), attachments: m.attachments.clone() });
+        let command = Command::BranchMerge(BranchMerge { said: said.collect(), ..merge.clone() });
+        Cow::Owned(Envelope { command, ..envelope.clone() })
     }
 
     /// Applies a decision to pending and adds it to the commit. Returns where its first event is.

@@ -16,6 +16,7 @@ use roundtable_client::Output;
 use roundtable_core::{Caller, Context, Founding, Session};
 use roundtable_protocol::Code;
 use roundtable_protocol::command::{Command, ParticipantJoin};
+use roundtable_protocol::event::EventBody;
 use roundtable_protocol::grant::Role;
 use roundtable_protocol::ids::{DEFAULT_PROJECT, Epoch, SessionId, Stream, Timestamp, UserId};
 use roundtable_protocol::model::{ParticipantKind, SessionKind, Settings, Visibility};
@@ -73,6 +74,8 @@ pub struct Report {
     pub violation: Option<String>,
     /// How many events the log has.
     pub events: usize,
+    /// How many of them are about branches, checkpoints that were gone back to, copies and the shared context.
+    pub branching: usize,
     /// How often the server died.
     pub crashes: u64,
     /// How many connections were opened.
@@ -176,6 +179,7 @@ fn play(mut world: World) -> Report {
         trace: world.trace,
         violation: world.checks.violation,
         events: world.disk.log().len(),
+        branching: world.disk.log().iter().filter(|event| is_branching(&event.body)).count(),
         crashes: world.crashes,
         connections: world.next_conn,
         snapshots: world.snapshots,
@@ -469,15 +473,21 @@ impl World {
     }
 }
 
+fn is_branching(body: &EventBody) -> bool {
+    let of = ["branch.", "checkpoint.restored", "session.forked", "context."];
+    let copies = matches!(body, EventBody::MessagePosted(data) if data.copied_from.is_some());
+    copies || of.iter().any(|kind| body.kind().starts_with(kind))
+}
+
 fn user(index: usize) -> UserId {
     UserId::derive(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0099), index as u64)
 }
 
-/// Makes the session, with its owner and an assistant, and starts it.
-fn found(session: SessionId, rng: &mut Rng) -> Disk {
-    let founding = Founding {
+/// Returns how a session of Ana's begins, with an assistant.
+fn founding(session: SessionId, epoch: Epoch) -> Founding {
+    Founding {
         session,
-        epoch: Epoch::from_random(rng.draw().to_be_bytes()),
+        epoch,
         project: DEFAULT_PROJECT,
         owner: user(0),
         owner_name: "Ana".to_owned(),
@@ -492,7 +502,12 @@ fn found(session: SessionId, rng: &mut Rng) -> Disk {
         expires_at: None,
         start: true,
         assistant: Some((user(1_000), "Assistant".to_owned())),
-    };
+    }
+}
+
+/// Makes the session and starts it.
+fn found(session: SessionId, rng: &mut Rng) -> Disk {
+    let founding = founding(session, Epoch::from_random(rng.draw().to_be_bytes()));
     let empty = Session::empty(session);
     let grant = grants::system(&empty);
     let now = Timestamp::from_millisecond(DAY_ONE_MS).expect("in this century");

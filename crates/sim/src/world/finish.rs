@@ -1,11 +1,14 @@
 //! The end of a run: wait for quiet, then compare everything with everything.
 
+use std::collections::BTreeSet;
+
 use roundtable_client::Status;
-use roundtable_core::Session;
-use roundtable_protocol::ids::{Stream, StreamSet};
+use roundtable_core::{Caller, Context, Copied, CopiedMessage, Session};
+use roundtable_protocol::branching::{CopiedFrom, Fork, ForkedFrom};
+use roundtable_protocol::ids::{Epoch, Stream, StreamSet};
 use roundtable_protocol::view::View;
 
-use super::World;
+use super::{World, founding};
 use crate::grants;
 use crate::person::Person;
 
@@ -69,6 +72,10 @@ impl World {
         if let Some((folded, checkpoint)) = self.checkpoint.take() {
             self.compare_checkpoint(folded, checkpoint, &session);
         }
+        self.compare_branches(&session, &view);
+        if let Some(fork) = session.forks().last() {
+            self.begin_copy(&session, &view, fork);
+        }
         for index in 0..self.people.len() {
             let streams = grants::grant(&session, self.people[index].user).streams;
             self.compare_client(index, &view, streams);
@@ -80,6 +87,62 @@ impl World {
         self.disk.log()[folded..].iter().for_each(|event| checkpoint.apply(event));
         if checkpoint != *session {
             self.checks.fail(|| format!("I12: the state from event {folded} on is not the state from the first on"));
+        }
+    }
+
+    /// Those who decide and those who look see the same branches, and every head can be walked to its beginning.
+    fn compare_branches(&mut self, session: &Session, view: &View) {
+        if session.branches() != view.branching.branches || session.focus() != view.branching.focus {
+            let (a, b) = (session.branches(), &view.branching.branches);
+            self.checks.fail(|| format!("branches: {a:?} is not {b:?}"));
+        }
+        for branch in session.branches() {
+            let mut path = session.path(branch.id).peekable();
+            if path.peek().copied() != branch.head.and_then(|head| session.message(head)).map(|m| m.n) {
+                self.checks.fail(|| format!("branches: {branch:?} does not begin at its head"));
+            }
+            if !path.is_sorted_by(|later, earlier| earlier < later) {
+                self.checks.fail(|| format!("branches: on {branch:?} a message follows a later one"));
+            }
+        }
+    }
+
+    /// What the session says of a copy is enough to begin it, whatever has happened to the original since: it holds the
+    /// line up to the point, and nothing of what was erased.
+    fn begin_copy(&mut self, session: &Session, view: &View, fork: &Fork) {
+        let Fork { branch, message, seq, .. } = *fork;
+        let from = ForkedFrom { session: session.id(), branch, message, seq, left_out: 0 };
+        let path: BTreeSet<_> = session.path_to(message).filter_map(|n| session.message_at(n)).collect();
+        let said = view.streams.get(&Stream::Main).map_or(&[][..], |main| &main.messages);
+        let copied: Vec<_> = said
+            .iter()
+            .filter(|m| path.contains(&m.id) && !m.redacted && !m.text.is_empty())
+            .map(|m| CopiedMessage {
+                from: CopiedFrom { message: m.id, author: m.author, there: None },
+                text: m.text.clone(),
+                decision: m.decision,
+            })
+            .collect();
+        let branch = Some(branch).filter(|id| *id != session.info().conversation_id);
+        let context = session.context_kept_at(branch, seq);
+        let texts: Vec<_> = copied.iter().map(|m| m.text.clone()).collect();
+        let copied = Copied { from, messages: copied, context, memories: vec![] };
+        let founding = founding(fork.session, Epoch(fork.session.to_string()));
+        let grant = grants::system(session);
+        let cx = Context { now: session.last_at(), caller: Caller::System, grant: &grant, present: &[], uploads: &[] };
+        let decision = match Session::create_copy(&cx, fork.session.0, &founding, &copied) {
+            Ok(decision) => decision,
+            Err(refused) => return self.checks.fail(|| format!("fork: {fork:?} cannot begin: {refused:?}")),
+        };
+        let (mut copy, mut shown) = (Session::empty(fork.session), View::default());
+        decision.events.iter().for_each(|event| {
+            copy.apply(event);
+            shown.apply(event);
+        });
+        let line: Vec<_> = copy.path(copy.info().conversation_id).collect();
+        let shown: Vec<_> = shown.streams.remove(&Stream::Main).unwrap_or_default().messages;
+        if copy.forked_from() != Some(from) || line.len() != texts.len() || shown.iter().map(|m| &m.text).ne(&texts) {
+            self.checks.fail(|| format!("fork: {fork:?} began as {shown:?}"));
         }
     }
 

@@ -33,6 +33,7 @@ fn a_thousand_seeds_break_no_promise_and_take_no_longer_than_a_minute() {
     assert!(sum(|r| r.crashes) > SEEDS, "servers die");
     assert!(sum(|r| r.snapshots) > SEEDS / 2, "snapshots are sent");
     assert!(sum(|r| r.connections) > 10 * SEEDS, "connections break");
+    assert!(sum(|r| r.branching as u64) > 10 * SEEDS, "branches are begun, moved, merged and copied");
 }
 
 /// Returns the invariant that a fault breaks, and those that may break earlier in the same run as its consequence.
