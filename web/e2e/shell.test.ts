@@ -160,7 +160,7 @@ describe('what a person chooses', () => {
   it('holds: the theme from the first paint on, the language, after a reload too', async () => {
     const ana = await here.arrive('Ana', { colorScheme: 'light' });
     await ana.start(here.server.url);
-    await ana.chooseFromTitle('Settings');
+    await ana.chooseFromTitle('Your settings');
     await ana.page.getByLabel('Theme').selectOption('dark');
     await ana.page.getByLabel('Language').selectOption('de');
     await ana.page.getByRole('heading', { name: 'Einstellungen' }).waitFor();
@@ -204,7 +204,7 @@ describe('what a person chooses', () => {
 describe('what is new', () => {
   it('a name and a colour change for everybody at once, and hold for sessions to come', async () => {
     const [ana, ben] = await two();
-    await ana.chooseFromTitle('Settings');
+    await ana.chooseFromTitle('Your settings');
     await ana.page.getByRole('dialog').getByLabel('Your name').fill('Anastasia');
     await ana.page.keyboard.press('Enter');
     await ana.page.getByLabel('Colour 4', { exact: true }).click();
@@ -315,7 +315,7 @@ describe('the first minute', () => {
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'connect').toEqual([]);
     await close();
     await ana.page.locator('header h1 button').tap();
-    await ana.page.getByRole('menuitem', { name: /^Settings/ }).tap();
+    await ana.page.getByRole('menuitem', { name: /^Your settings/ }).tap();
     await ana.page.getByRole('heading', { name: 'Settings' }).waitFor();
     expect(await overhang(ana.page)).toBe(0);
     expect(await smallTargets(ana.page, '[role="dialog"]'), 'settings').toEqual([]);

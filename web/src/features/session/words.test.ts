@@ -14,6 +14,7 @@ describe('the connection in words', () => {
     expect(words({ is: 'failed', code: 4401 })).toBe('disconnected, 2 unsent');
     expect(words({ is: 'ready' })).toBe('catching up, 2 unsent');
     expect(words({ is: 'ready' }, true)).toBe('live');
+    expect(connectionWords({ status: { is: 'ready' }, live: true, pending }, true, false), 'beside “paused” or “ended”').toBe('connected');
     expect(connectionWords({ status: { is: 'connecting' }, live: false, pending: [] }, true)).toBe('reconnecting');
     expect(connectionWords({ status: { is: 'idle' }, live: false, pending: [] }, true)).toBe('connecting');
   });

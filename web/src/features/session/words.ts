@@ -11,13 +11,17 @@ export function unsentOf(state: Pick<SessionState, 'pending'>): number {
   return state.pending.filter((p) => p.state === 'unsent').length;
 }
 
-/** Returns how the connection stands; `online` is what the browser believes. */
-export function connectionWords(state: Connection, online: boolean): string {
+/**
+ * Returns how the connection stands; `online` is what the browser believes.
+ *
+ * What rests or has ended is not “live”, however well one is connected to it.
+ */
+export function connectionWords(state: Connection, online: boolean, isActive = true): string {
   const n = unsentOf(state);
   const unsent = (words: string) => (n > 0 ? t('shell.with_unsent', { words, n }) : words);
   switch (state.status.is) {
     case 'ready':
-      return state.live ? t('shell.live') : unsent(t('shell.catching_up'));
+      return state.live ? t(isActive ? 'shell.live' : 'shell.connected') : unsent(t('shell.catching_up'));
     case 'failed':
       return unsent(t('shell.disconnected'));
     case 'closed':
