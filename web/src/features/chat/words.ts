@@ -169,5 +169,7 @@ function settingsWords(live: Names, name: string, before: Partial<Settings>, now
   if ((before.assistant ?? 'guide') !== assistant) return t('chat.notice_assistant', { name, assistant: assistantName(live.labelOf(assistant)) });
   const recording = now.recording ?? true;
   if ((before.recording ?? true) !== recording) return t(recording ? 'chat.notice_recording' : 'chat.notice_no_recording', { name });
+  const memories = now.memories_to_assistants ?? false;
+  if ((before.memories_to_assistants ?? false) !== memories) return t(memories ? 'chat.notice_memories' : 'chat.notice_no_memories', { name });
   return t('chat.notice_settings', { name });
 }

@@ -122,6 +122,8 @@ export default {
   notice_forked: '{name} hat eine eigene Sitzung als Kopie von dieser begonnen',
   notice_settings: '{name} hat die Einstellungen geändert',
   notice_assistant: '{name} lässt jetzt {assistant} antworten',
+  notice_memories: '{name} lässt den Assistenten das Gemerkte lesen',
+  notice_no_memories: '{name} gibt dem Assistenten das Gemerkte nicht mehr',
   notice_recording: '{name} hat die Aufzeichnung eingeschaltet',
   notice_no_recording: '{name} hat die Aufzeichnung ausgeschaltet',
   notice_ended: '{name} hat die Sitzung beendet',

@@ -24,6 +24,7 @@ export default {
   found: { one: '{n} Eintrag', other: '{n} Einträge' },
   read_only: 'Sie können dies lesen. Mitwirkende und höhere Rollen fügen hinzu.',
   ended: 'Die Sitzung ist beendet. Dies bleibt, wie es ist.',
+  given: 'Der Assistent liest dies mit jeder Frage.',
   pinned: 'angeheftet',
   pin: 'Oben anheften',
   unpin: 'Nicht mehr anheften',

@@ -122,6 +122,8 @@ export default {
   notice_forked: '{name} began a session of their own as a copy of this one',
   notice_settings: '{name} changed the settings',
   notice_assistant: '{name} chose {assistant} to answer',
+  notice_memories: '{name} lets the assistant read the memories',
+  notice_no_memories: '{name} keeps the memories from the assistant',
   notice_recording: '{name} switched recording on',
   notice_no_recording: '{name} switched recording off',
   notice_ended: '{name} ended the session',

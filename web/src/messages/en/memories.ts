@@ -25,6 +25,7 @@ export default {
   found: { one: '{n} memory', other: '{n} memories' },
   read_only: 'You can read these. Collaborators and above add them.',
   ended: 'The session has ended. These stay as they are.',
+  given: 'The assistant reads these with each question.',
   pinned: 'pinned',
   pin: 'Pin to the top',
   unpin: 'Do not pin any more',

@@ -122,6 +122,8 @@ export default {
   notice_forked: '{name} a commencé sa propre session à partir de celle-ci',
   notice_settings: '{name} a changé les réglages',
   notice_assistant: '{name} fait maintenant répondre {assistant}',
+  notice_memories: '{name} laisse l’assistant lire ce qui est retenu',
+  notice_no_memories: '{name} ne donne plus à l’assistant ce qui est retenu',
   notice_recording: '{name} a activé l’enregistrement',
   notice_no_recording: '{name} a coupé l’enregistrement',
   notice_ended: '{name} a terminé la session',

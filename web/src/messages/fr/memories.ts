@@ -24,6 +24,7 @@ export default {
   found: { one: '{n} mémoire', other: '{n} mémoires' },
   read_only: 'Vous pouvez les lire. Collaborateurs et rôles supérieurs en ajoutent.',
   ended: 'La session est terminée. Ceci reste tel quel.',
+  given: 'L’assistant lit ceci avec chaque question.',
   pinned: 'épinglée',
   pin: 'Épingler en haut',
   unpin: 'Ne plus épingler',
