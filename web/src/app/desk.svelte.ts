@@ -56,5 +56,5 @@ export function isMod(event: KeyboardEvent): boolean {
 
 /** Returns whether somebody is writing, so that a letter is a letter. */
 export function isWriting(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName));
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches('textarea, select, input:not([type="range"], [type="checkbox"], [type="radio"])'));
 }
