@@ -35,6 +35,9 @@ export interface Lineage {
 
 const at = (session: Id) => `/sessions/${encodeURIComponent(session)}/branches`;
 
+/** Returns the branches as they are now, the main one first, those put away among them. */
+export const listBranches = async (session: Id): Promise<Branch[]> => (await call<{ items: Branch[] }>('GET', at(session))).items;
+
 export const newBranch = (session: Id, body: { name?: string; from_branch?: Id; message?: Id }) => call<Branch>('POST', at(session), { body });
 
 export const changeBranch = (session: Id, branch: Id, change: { name?: string; archived?: boolean; focus?: true }) =>

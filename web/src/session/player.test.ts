@@ -102,6 +102,15 @@ describe('a recorded session', () => {
     expect(player.state).toMatchObject({ seq: 4, isOver: true });
   });
 
+  it('steps once for each time it is asked to, however quickly that is', async () => {
+    const { player, texts } = await played(0);
+    void player.step();
+    void player.step();
+    await player.step();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([texts(), texts('side')]).toEqual([['main 1', 'main 2'], ['side 1']]);
+  });
+
   it('says what went wrong, stands still, and goes on when it is asked to', async () => {
     const { player, texts } = await played(1);
     failing = true;

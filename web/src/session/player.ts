@@ -68,6 +68,7 @@ export class Player {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the first of `#steps` is due, while it is waited for. */
   #due = 0;
+  #stepping: Promise<void> = Promise.resolve();
   #speed: number;
   #maxGap: number | null;
 
@@ -111,8 +112,13 @@ export class Player {
     this.#set({ isPlaying: false });
   }
 
-  /** Shows the next event at once, and stands still. */
-  async step(): Promise<void> {
+  /** Shows the next event at once, and stands still. Steps that are asked for while one is fetched come after it. */
+  step(): Promise<void> {
+    this.#stepping = this.#stepping.then(() => this.#stepOn());
+    return this.#stepping;
+  }
+
+  async #stepOn(): Promise<void> {
     this.pause();
     if (!(await this.#ready())) return;
     let shown: SessionEvent | undefined;
