@@ -27,6 +27,7 @@ export default {
   join_empty_text: 'Öffne den ganzen Link, den du bekommen hast, oder gib den Code auf der ersten Seite ein.',
   knocked: 'Du hast angeklopft',
   knocked_text: 'Jemand in der Sitzung muss dich einlassen. Diese Seite kann offen bleiben.',
+  knocked_unreached: 'Der Server ist gerade nicht zu erreichen. Dein Klopfen gilt weiter; du erfährst es, sobald er wieder da ist.',
   knock_no_more: 'Nicht mehr warten',
   denied: 'Du wurdest nicht eingelassen.',
   denied_why: 'Du wurdest nicht eingelassen: {reason}',

@@ -28,6 +28,7 @@ export default {
   join_empty_text: 'Open the whole link that you were given, or type the code on the first page.',
   knocked: 'You have knocked',
   knocked_text: 'Somebody in the session must let you in. This page can stay open.',
+  knocked_unreached: 'The server cannot be reached now. Your knock stands; you are told as soon as it can.',
   knock_no_more: 'Wait no more',
   denied: 'You were not let in.',
   denied_why: 'You were not let in: {reason}',

@@ -27,6 +27,7 @@ export default {
   join_empty_text: 'Ouvrez le lien entier que vous avez reçu, ou tapez le code sur la première page.',
   knocked: 'Vous avez frappé',
   knocked_text: 'Une personne de la session doit vous faire entrer. Cette page peut rester ouverte.',
+  knocked_unreached: 'Le serveur est injoignable pour l’instant. Vous avez bien frappé ; vous saurez la suite dès qu’il répond.',
   knock_no_more: 'Ne plus attendre',
   denied: 'On ne vous a pas fait entrer.',
   denied_why: 'On ne vous a pas fait entrer : {reason}',
