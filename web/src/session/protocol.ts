@@ -5,6 +5,14 @@
  * names and its JSON shapes. Must not know: rules, sockets, the page.
  */
 
+import type { Actor, Id, Role, Stream, Timestamp } from './protocol/base';
+import type { BranchingCommands, BranchingEvents, BranchingView, CopiedFrom, ForkedFrom, HeadMoved } from './protocol/branching';
+import type { ContextCommands, ContextEvents, ContextStrategy, ContextView } from './protocol/context';
+
+export type * from './protocol/base';
+export type * from './protocol/branching';
+export type * from './protocol/context';
+
 export const SUBPROTOCOL = 'roundtable.v1';
 /** The first byte of a binary frame that is the raw deflate of a JSON text frame. */
 export const DEFLATE_MARK = 0x01;
@@ -14,15 +22,6 @@ export const MAX_MESSAGE_BYTES = 64 * 1024;
 export const COMMAND_WINDOW = 32;
 /** How many folded messages a page holds. */
 export const PAGE_MESSAGES = 256;
-
-/** A UUID as text. */
-export type Id = string;
-/** RFC 3339, UTC. */
-export type Timestamp = string;
-export type Stream = 'main' | 'side' | 'staff' | 'stage';
-export type Role = 'viewer' | 'collaborator' | 'moderator' | 'owner';
-/** `"system"` or a participant's id. */
-export type Actor = 'system' | Id;
 
 export type Permission =
   | 'session_view'
@@ -51,56 +50,6 @@ export type Permission =
   | 'memory_manage'
   | 'action_perform'
   | 'participant_admit';
-
-// The shared context (crates/protocol/src/context.rs)
-
-export type ContextStrategy =
-  | 'reject'
-  | 'manual'
-  | 'first_writer_wins'
-  | 'merge'
-  | 'role_priority'
-  | 'last_writer_wins';
-
-export interface ContextOp {
-  op:
-    | 'add'
-    | 'remove'
-    | 'replace'
-    | 'move'
-    | 'copy'
-    | 'test'
-    | 'inc'
-    | 'union'
-    | 'remove_values'
-    | 'append'
-    | 'text';
-  path: string;
-  from?: string | null;
-  value?: unknown;
-  was?: string | null;
-}
-
-export interface ContextChange {
-  op: 'add' | 'replace' | 'remove';
-  path: string;
-  value?: unknown;
-  was?: unknown;
-  how?: 'inc' | 'union' | 'append' | null;
-}
-
-export interface ContextConflict {
-  path: string;
-  op_index: number;
-  base_version?: number | null;
-  yours?: unknown;
-  current?: unknown;
-  current_version: number;
-  by: Actor;
-  at: Timestamp;
-  event: Id;
-  reason: 'written' | 'written_above' | 'written_below' | 'array_moved' | 'gone' | 'text_overlaps';
-}
 
 // The nouns (crates/protocol/src/model.rs)
 
@@ -224,98 +173,10 @@ export interface ActionType {
   schema: unknown;
 }
 
-// Checkpoints and branches (crates/protocol/src/branching.rs)
-
-export interface BranchHead {
-  branch: Id;
-  /** Its newest message; absent: it has none. */
-  head?: Id | null;
-  /** The version of its shared context; absent while nothing was written. */
-  context?: number | null;
-}
-
-/** A point of a session that can be gone back to. */
-export interface Checkpoint {
-  id: Id;
-  /** Absent while nobody has named it. */
-  name?: string | null;
-  kind: 'named' | 'automatic';
-  /** By which rule an automatic one was made. */
-  why?: string | null;
-  seqs: { [S in Stream]?: number };
-  heads?: BranchHead[];
-  context?: number | null;
-}
-
-/** A named line of the conversation. */
-export interface Branch {
-  id: Id;
-  name: string;
-  /** Its newest message. */
-  head: Id | null;
-  from_branch: Id | null;
-  /** The last message that it shares with the branch that it left; null: it began anew. */
-  fork_message: Id | null;
-  /** The seq in `main` up to which it shares the context of the branch that it left. */
-  fork_seq: number;
-  by: Actor;
-  at: Timestamp;
-  archived: boolean;
-}
-
-export type HeadMoved = 'append' | 'fork' | 'reject';
-export type MergeHow = 'adopt' | 'pick' | 'summary';
-export type RestoreHow = 'branch' | 'in_place';
-
-/** Where the text of a copied message comes from. */
-export interface CopiedFrom {
-  message: Id;
-  author: Actor;
-  /** How it was there, when the message is one of another session. */
-  there?: CopiedThere | null;
-}
-
-export interface CopiedThere {
-  session: Id;
-  /** What the author is called there. */
-  name: string;
-  agent?: boolean;
-  at: Timestamp;
-  /** How many files came with it; they stay there. */
-  files?: number;
-}
-
-/** Which point of which session a session began as a copy of. */
-export interface ForkedFrom {
-  session: Id;
-  branch: Id;
-  message?: Id | null;
-  seq: number;
-  /** How many older messages were left out. */
-  left_out?: number;
-}
-
-/** A session that began as a copy of this one. */
-export interface Fork {
-  session: Id;
-  branch: Id;
-  message: Id | null;
-  seq: number;
-  by: Actor;
-  at: Timestamp;
-}
-
-export interface CheckpointInfo extends Checkpoint {
-  by: Actor;
-  at: Timestamp;
-  /** The seq in `main` of the event that made it. */
-  seq: number;
-}
-
 // What happened (crates/protocol/src/event.rs)
 
 /** The data of each event kind. Fields with `?` are left out when they have their default value. */
-export interface EventData {
+export interface EventData extends BranchingEvents, ContextEvents {
   'session.created': {
     title: string;
     kind?: SessionKind;
@@ -385,10 +246,6 @@ export interface EventData {
   'message.redacted': { message: Id; reason?: string | null };
   'decision.recorded': { message: Id };
   'decision.withdrawn': { message: Id };
-  'checkpoint.created': { checkpoint: Checkpoint };
-  /** The whole checkpoint under its new name. */
-  'checkpoint.renamed': { checkpoint: CheckpointInfo };
-  'checkpoint.deleted': { checkpoint: Id };
   'memory.added': {
     text: string;
     tags?: string[];
@@ -405,28 +262,6 @@ export interface EventData {
   'action.type_defined': { type: string; schema?: unknown };
   'action.performed': { type: string; data?: unknown; redacted?: boolean };
   'action.redacted': { upto: number; reason?: string | null };
-  'checkpoint.restored': { checkpoint: Id; how: RestoreHow; branch?: Id | null };
-  'branch.created': {
-    branch: Id;
-    name: string;
-    from_branch: Id;
-    fork_message?: Id | null;
-    fork_seq: number;
-    head?: Id | null;
-  };
-  'branch.moved': { branch: Id; head?: Id | null; from?: Id | null };
-  'branch.renamed': { branch: Id; name: string };
-  'branch.archived': { branch: Id; archived: boolean };
-  'branch.focused': { branch: Id };
-  'branch.merged': {
-    into: Id;
-    from: Id;
-    how: MergeHow;
-    head?: Id | null;
-    previous?: Id | null;
-    messages?: Id[];
-  };
-  'session.forked': { session: Id; branch: Id; message?: Id | null; seq: number };
   /** Something went wrong that everybody should know of. */
   error: { code: string; detail: string; turn?: Id | null; redacted?: boolean };
   'turn.queued': { turn: Id; message: Id; requester: Id; assistant: Id; before?: Id | null; reads?: Id | null };
@@ -472,18 +307,6 @@ export interface EventData {
     usage?: Partial<Usage>;
   };
   'turn.lost': { turn: Id; message: Id; length: number };
-  'context.patched': {
-    base?: number | null;
-    ops: ContextChange[];
-    strategy?: ContextStrategy;
-    skipped?: { op_index: number; path: string; reason: string }[];
-    overwrote?: { path: string; was?: unknown; by: Actor; version: number }[];
-    reverts?: Id[];
-    reason?: string | null;
-  };
-  'context.refused': { base?: number | null; conflicts: ContextConflict[] };
-  'context.conflicted': { wanted: ContextOp; conflict: ContextConflict };
-  'context.resolved': { conflict: Id; take: 'current' | 'yours' | 'value' };
 }
 
 export type EventKind = keyof EventData;
@@ -508,7 +331,7 @@ export type SessionEvent<K extends EventKind = EventKind> = {
 // What can be asked (crates/protocol/src/command.rs)
 
 /** The data of each command that a person may give. */
-export interface CommandData {
+export interface CommandData extends BranchingCommands, ContextCommands {
   'session.start': Record<string, never>;
   'session.rename': { title: string };
   'session.change_details': {
@@ -535,46 +358,15 @@ export interface CommandData {
   'message.redact': { message: Id; reason?: string };
   'decision.record': { message: Id };
   'decision.withdraw': { message: Id };
-  'checkpoint.create': { name: string };
-  'checkpoint.rename': { checkpoint: Id; name: string };
-  'checkpoint.delete': { checkpoint: Id };
   'memory.add': { text: string; tags?: string[]; source?: Id; pinned?: boolean };
   'memory.edit': { memory: Id; text?: string; tags?: string[]; pinned?: boolean };
   'memory.remove': { memory: Id; reason?: string };
   'action.define_type': { type: string; schema?: unknown };
   'action.perform': { type: string; data?: unknown };
-  'checkpoint.restore': { checkpoint: Id; how?: RestoreHow; branch?: Id; name?: string };
-  'branch.create': { name?: string; from_branch?: Id; message?: Id; seq?: number };
-  'branch.move': { branch: Id; head: Id; if_head?: Id };
-  'branch.rename': { branch: Id; name: string };
-  'branch.archive': { branch: Id; archived: boolean };
-  'branch.focus': { branch: Id };
-  'branch.merge': { into: Id; from: Id; how: MergeHow; if_head?: Id; messages?: Id[]; text?: string; question?: string };
   'turn.ask': { message: Id; sibling?: boolean };
   'turn.edit': { turn: Id; text: string };
   'turn.withdraw': { turn: Id };
   'turn.stop': { turn: Id };
-  'context.patch': {
-    /** Absent: the main branch. */
-    branch?: Id;
-    base?: number;
-    if_version?: number;
-    ops?: ContextOp[];
-    merge?: Record<string, unknown>;
-    strategy?: ContextStrategy;
-    atomic?: boolean;
-    reason?: string;
-  };
-  'context.revert': {
-    branch?: Id;
-    event?: Id;
-    to_version?: number;
-    paths?: string[];
-    base?: number;
-    strategy?: ContextStrategy;
-    reason?: string;
-  };
-  'context.resolve': { conflict: Id; take: 'current' | 'yours' | 'value'; value?: unknown };
 }
 
 export type CommandName = keyof CommandData;
@@ -656,28 +448,6 @@ export interface DetachedView {
   until: Timestamp | null;
   by: Id | null;
   done: { at: Timestamp; turns: number; unfinished: number } | null;
-}
-
-export interface BranchingView {
-  /** The main one first. */
-  branches: Branch[];
-  /** The branch that whoever presents shows. */
-  focus: Id | null;
-  /** Those that have a name, in the order in which they were made or named. */
-  checkpoints: CheckpointInfo[];
-  /** What the session began as a copy of. */
-  forked_from?: ForkedFrom | null;
-  /** The sessions that began as copies of this one. */
-  forks?: Fork[];
-}
-
-/** The document itself is read with `GET /sessions/{id}/context` and followed by the changes of `context.patched`. */
-export interface ContextView {
-  /** Of the main branch. */
-  version: number;
-  /** Of each other branch that has been written on. */
-  branches?: Record<Id, number>;
-  conflicts: Id[];
 }
 
 export interface SessionView {
