@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { eventually } from './support/browser';
+import { audit } from './support/audit';
+import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { Proxy } from './support/proxy';
 
 const here = house();
 
@@ -11,10 +13,11 @@ describe('who may do what', () => {
     await ana.start(here.server.url);
     await ben.join(await ana.share('collaborator'));
     await ben.page.getByLabel('Message', { exact: true }).waitFor();
+    const told = await ben.watch('[data-toast]');
     await ana.page.getByLabel('Role of Ben').selectOption('viewer');
     await ben.page.getByText('You may read here.').first().waitFor();
     expect(await ben.page.getByLabel('Message', { exact: true }).count()).toBe(0);
-    await ben.page.getByText('You are Viewer now').waitFor();
+    await eventually(told).toContain('You are Viewer now');
     expect(await ben.page.locator('.people [data-participant]', { hasText: 'Ben (you)' }).locator('.role').textContent()).toBe('Viewer');
     await ana.page.getByLabel('Role of Ben').selectOption('collaborator');
     await ben.say('I may write again');
@@ -76,6 +79,55 @@ describe('who may do what', () => {
     await ana.page.locator('.banner').getByRole('button', { name: 'Not now' }).click();
     await eve.page.getByText('You were not let in.').waitFor();
     await eventually(() => ana.page.locator('[data-request]').count()).toBe(0);
+  });
+
+  it('who waits is told all the same when the network goes, the server restarts, or the page is loaded again', async () => {
+    const wire = await Proxy.start(() => here.server.port);
+    try {
+      const ana = await here.arrive('Ana');
+      const ben = await here.arrive('Ben');
+      const eve = await here.arrive('Eve');
+      await ana.start(here.server.url);
+      const link = await ana.share('collaborator');
+      const session = /\/s\/([0-9a-f-]{36})/.exec(ana.page.url())![1]!;
+      const asks = { data: { settings: { require_approval: true } }, headers: { origin: here.server.url } };
+      expect((await ana.context.request.patch(`${here.server.url}/api/v1/sessions/${session}`, asks)).status()).toBe(200);
+      const knocked = (guest: Person) => guest.page.getByRole('heading', { name: 'You have knocked' });
+      const knock = async (guest: Person) => {
+        await guest.page.goto(wire.url + new URL(link).pathname + new URL(link).hash);
+        await guest.page.getByLabel('Your name').fill(guest.name);
+        await guest.page.getByRole('button', { name: 'Join', exact: true }).click();
+        await knocked(guest).waitFor();
+      };
+      for (const guest of [ben, eve]) await knock(guest);
+      const row = (name: string) => ana.page.locator('.people [data-request]', { hasText: name });
+      await Promise.all([row('Ben').waitFor(), row('Eve').waitFor()]);
+
+      // The network is away while they are answered; the page says that it cannot tell, and goes on by itself.
+      wire.cut();
+      for (const guest of [ben, eve]) await guest.page.getByText('The server cannot be reached now').waitFor();
+      await audit(ben.page);
+      await ana.page.locator('.people').getByRole('button', { name: 'Let Ben in', exact: true }).click();
+      await row('Ben').waitFor({ state: 'detached' });
+      wire.mend();
+      await ben.isLive();
+      await eventually(() => eve.page.getByText('The server cannot be reached now').count()).toBe(0);
+      await knocked(eve).waitFor();
+
+      // The server restarts: who waited waits.
+      await here.server.kill();
+      await eve.page.getByText('The server cannot be reached now').waitFor();
+      await here.server.restart();
+      await Promise.all([ana.isLive(), row('Eve').waitFor()]);
+      await eventually(() => eve.page.getByText('The server cannot be reached now').count()).toBe(0);
+      // Loaded again, the page waits on.
+      await eve.page.reload();
+      await knocked(eve).waitFor();
+      await ana.page.locator('.people').getByRole('button', { name: 'Do not let Eve in', exact: true }).click();
+      await eve.page.getByText('You were not let in.').waitFor();
+    } finally {
+      await wire.stop();
+    }
   });
 
   it('a revoked link lets nobody in', async () => {

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { audit, overhang, smallTargets } from './support/audit';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 
+const oracle = model();
 const here = house();
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
@@ -194,6 +196,38 @@ describe('branches', () => {
     await pager(ben, 'beech').getByRole('button', { name: 'Version before' }).click();
     await eventually(async () => (await ben.texts())[1]).toBe('oak');
     expect(await ben.page.locator('[data-loose]').innerText()).toContain('belongs to no branch');
+  });
+
+  it('are merged by a summary that the assistant makes of the other branch, for both to see', async () => {
+    const [ana, ben] = await here.two();
+    await oracle.it.answersIn(ana);
+    await talk(ana, ben, 'start', 'oak');
+    await ana.choose(ana.row('start'), 'Branch from here');
+    await eventually(() => ana.texts()).toEqual(['start']);
+    await ana.say('beech costs half of that');
+    await eventually(() => ana.texts()).toEqual(['start', 'beech costs half of that']);
+    await goTo(ana, 'Main branch');
+    await eventually(() => ana.texts()).toEqual(['start', 'oak']);
+    await picker(ana).click();
+    await ana.page.getByRole('menuitem', { name: 'Merge' }).click();
+    await dialog(ana).getByLabel('A summary').check();
+    await dialog(ana).getByLabel('The assistant writes it').check();
+    await dialog(ana).getByLabel('What it shall say').fill('What does it cost?');
+    await audit(ana.page);
+    await dialog(ana).getByRole('button', { name: /Bring into/ }).click();
+    await dialog(ana).waitFor({ state: 'detached' });
+    const answer = await oracle.it.dictate();
+    answer.write('On the other branch: ');
+    for (const person of [ana, ben]) await person.answers('streaming').getByText('On the other branch:').waitFor();
+    answer.finish('beech, for half.');
+    for (const person of [ana, ben]) {
+      await person.answers('completed').waitFor();
+      await eventually(async () => (await person.texts()).at(-1)).toBe('On the other branch: beech, for half.');
+      expect(await person.texts()).not.toContain('beech costs half of that');
+    }
+    // The model was given what was said there, and the question.
+    await eventually(() => oracle.it.asked().length).toBe(1);
+    expect(oracle.it.asked()[0]).toMatch(/beech costs half of that[\s\S]*What does it cost\?|What does it cost\?[\s\S]*beech costs half of that/);
   });
 
   it('fit a phone, where what is compared stands below each other; viewers only look', async () => {

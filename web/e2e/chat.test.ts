@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { audit, overhang, shifts, smallTargets, watchShifts } from './support/audit';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 
+const oracle = model();
 const here = house();
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
@@ -37,8 +39,9 @@ describe('messages', () => {
     await ben.page.locator('.text math msup').waitFor();
     await ben.page.locator('.text td[align="right"]', { hasText: '2' }).waitFor();
     await ben.page.locator('.text .hljs-keyword', { hasText: 'const' }).waitFor();
+    const said = await ana.watch('.md-code button');
     await ana.page.locator('.md-code').getByRole('button', { name: 'Copy' }).click();
-    await ana.page.locator('.md-code').getByRole('button', { name: 'Copied' }).waitFor();
+    await eventually(said).toContain('Copied');
     expect(await ana.page.evaluate(() => navigator.clipboard.readText())).toBe('const a = 1;');
     await audit(ben.page);
   });
@@ -60,8 +63,9 @@ describe('messages', () => {
     await composer(ben).press('Enter');
     const quote = ana.row('I agree').locator('[data-quote]');
     await eventually(() => quote.textContent()).toContain('the first thing');
+    const found = await ana.watch('.message.found');
     await quote.getByRole('button').click();
-    await ana.page.locator('.message.found', { hasText: 'the first thing' }).waitFor();
+    await eventually(found).toContain('the first thing');
     await composer(ben).fill('x');
     await composer(ben).press('Escape');
   });
@@ -140,19 +144,27 @@ describe('the place in the conversation', () => {
     const [ana, ben] = await two();
     await fill(ana);
     await eventually(() => isAtEnd(ben)).toBe(true);
-    await ben.say('/demo long', 'assistant');
-    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(400);
-    expect(await isAtEnd(ana)).toBe(true);
+    await oracle.it.answersIn(ana);
+    await ben.say('Tell us about boards', 'assistant');
+    const answer = await oracle.it.dictate('Tell us about boards');
+    for (let i = 1; i <= 20; i++) {
+      answer.write(`board ${i} is of oak\n\n`);
+      await ana.answers('streaming').getByText(`board ${i} is of oak`).waitFor();
+    }
+    await eventually(() => isAtEnd(ana)).toBe(true);
     await box(ben).hover();
     await ben.page.mouse.wheel(0, -900);
     await ben.page.locator('[data-to-end]').waitFor();
     const place = await box(ben).evaluate((b) => b.scrollTop);
     await ana.say('meanwhile');
     await eventually(() => ben.page.locator('[data-to-end]').textContent()).toContain('1 new message');
+    answer.write('the last board is of beech\n\n');
+    await ana.answers('streaming').getByText('the last board').waitFor();
     expect(await box(ben).evaluate((b) => b.scrollTop)).toBe(place);
     await ben.page.locator('[data-to-end]').click();
     await eventually(() => isAtEnd(ben)).toBe(true);
     await ben.page.locator('[data-unread]').waitFor();
+    answer.finish();
   });
 
   it('is left while words stream, by small turns of the wheel on a slow machine too', async () => {
@@ -160,15 +172,23 @@ describe('the place in the conversation', () => {
     await fill(ana);
     const line = await ben.context.newCDPSession(ben.page);
     await line.send('Emulation.setCPUThrottlingRate', { rate: 4 });
-    await ana.say('/demo long', 'assistant');
-    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(60);
+    await oracle.it.answersIn(ana);
+    await ana.say('Tell us about planks', 'assistant');
+    const answer = await oracle.it.dictate('Tell us about planks');
+    answer.write('plank 0 is of oak\n\n');
+    await ben.answers('streaming').getByText('plank 0').waitFor();
     await box(ben).hover();
-    for (let turn = 0; turn < 6; turn++) await ben.page.mouse.wheel(0, -30);
+    for (let turn = 0; turn < 6; turn++) {
+      await ben.page.mouse.wheel(0, -30);
+      answer.write(`plank ${turn + 1} is of oak\n\n`);
+    }
     await ben.page.locator('[data-to-end]').waitFor();
+    await ben.answers('streaming').getByText('plank 6').waitFor({ state: 'attached' });
     const place = await box(ben).evaluate((b) => b.scrollTop);
     await ana.say('meanwhile');
     await eventually(() => ben.page.locator('[data-to-end]').textContent()).toContain('new message');
     expect(Math.abs((await box(ben).evaluate((b) => b.scrollTop)) - place)).toBeLessThan(2);
+    answer.finish();
     await ben.page.locator('[data-to-end]').click();
     await eventually(() => isAtEnd(ben)).toBe(true);
   });
@@ -182,10 +202,11 @@ describe('the place in the conversation', () => {
     await ana.page.getByText('Link copied').waitFor();
     const link = await ana.page.evaluate(() => navigator.clipboard.readText());
     expect(link).toContain('#m=');
+    const found = await ben.watch('.message.found');
     await ben.page.goto('about:blank');
     await ben.page.goto(link);
     await ben.isLive();
-    await ben.page.locator('.message.found', { hasText: 'a place to remember' }).waitFor();
+    await eventually(found).toContain('a place to remember');
     expect(await isAtEnd(ben)).toBe(false);
   });
 
@@ -196,10 +217,11 @@ describe('the place in the conversation', () => {
     await ana.page.getByText('Link copied').waitFor();
     const link = await ana.page.evaluate(() => navigator.clipboard.readText());
     for (const person of [ana, ben]) {
+      const found = await person.watch('[data-stream="side"] .message.found');
       await person.page.goto('about:blank');
       await person.page.goto(link);
       await person.isLive();
-      await person.page.locator('[data-stream="side"] .message.found', { hasText: 'between us two' }).waitFor();
+      await eventually(found).toContain('between us two');
     }
     expect(await ana.page.getByText('That message is not there').count()).toBe(0);
   });
@@ -252,13 +274,19 @@ describe('the composer', () => {
 
   it('asks again for an answer that was stopped', async () => {
     const [ana, ben] = await two();
-    await ana.say('/demo long', 'assistant');
-    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(40);
+    await oracle.it.answersIn(ana);
+    await ana.say('Tell us about nails', 'assistant');
+    (await oracle.it.dictate('Tell us about nails')).write('Nails are made of iron');
+    await ben.answers('streaming').getByText('Nails are made of iron').waitFor();
     await eventually(() => ana.page.locator('.queue').textContent()).toMatch(/answers Ana · \d+ s/);
     await eventually(() => ana.answers('streaming').locator('.note').textContent()).toMatch(/is answering · \d+ s/);
     await ana.queue('running').getByRole('button', { name: 'Stop' }).click();
     await ben.answers('stopped').getByRole('button', { name: 'Ask again' }).click();
-    await ana.answers('streaming').waitFor();
+    const again = await oracle.it.dictate();
+    again.write('Nails are');
+    await ana.answers('streaming').getByText('Nails are').waitFor();
+    again.finish(' sharp');
+    await ana.answers('completed').getByText('Nails are sharp').waitFor();
   });
 });
 
@@ -280,7 +308,9 @@ describe('on a phone', () => {
     // Not by touch: the tap that follows a swipe at once only ends its momentum.
     await ben.page.getByRole('button', { name: 'Do not reply' }).click();
     await ben.page.locator('[data-replying]').waitFor({ state: 'detached' });
-    await ana.say('/demo long', 'assistant');
+    await oracle.it.answersIn(ana);
+    await ana.say('Tell us about screws', 'assistant');
+    (await oracle.it.dictate('Tell us about screws')).write('Screws hold better');
     const stop = ben.queue('running').getByRole('button', { name: 'Stop' });
     await stop.waitFor();
     expect((await stop.boundingBox())!.width).toBeGreaterThan(340);

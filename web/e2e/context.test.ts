@@ -35,10 +35,12 @@ async function both(options: Parameters<typeof here.two>[0] = {}): Promise<[Pers
 describe('the shared context', () => {
   it('is written by one and changes before the eyes of the other, who sees whose it is', async () => {
     const [ana, ben] = await both();
+    const [mine, theirs] = await Promise.all([ana, ben].map((one) => one.watch('[data-flash]', 'data-address')));
     await add(ana, 'goal', 'a table for six');
     await eventually(() => line(ben, '/goal')).toBe('a table for six');
-    expect(await row(ben, '/goal').locator('[data-flash]').count(), 'what another changed stands out').toBe(1);
-    expect(await row(ana, '/goal').locator('[data-flash]').count()).toBe(0);
+    await eventually(theirs!, 'what another changed stands out').toBe('/goal');
+    await eventually(() => line(ana, '/goal')).toBe('a table for six');
+    expect(await mine!()).toBe('');
     await eventually(() => panel(ben).getByRole('status').first().innerText()).toBe('Ana has changed goal');
     await add(ben, 'steps', '[{"id": "dig", "done": false}, {"id": "pour"}]', 'JSON');
     await eventually(() => row(ana, '/steps/@dig').count()).toBe(1);
@@ -132,6 +134,40 @@ describe('the shared context', () => {
     await ana.page.keyboard.press('Delete');
     await press(ana, 'Yes, remove');
     await eventually(() => row(ben, '/price').count()).toBe(0);
+  });
+
+  it('takes back what others have written over since only when that is said twice', async () => {
+    const [ana, ben] = await both();
+    await add(ana, 'goal', 'first');
+    await eventually(() => line(ben, '/goal')).toBe('first');
+    await edit(ana, '/goal');
+    await panel(ana).getByLabel('New value').fill('second');
+    await press(ana, 'Save');
+    await eventually(() => line(ben, '/goal')).toBe('second');
+    await edit(ben, '/goal');
+    await panel(ben).getByLabel('New value').fill('third');
+    await press(ben, 'Save');
+    await eventually(() => line(ana, '/goal')).toBe('third');
+
+    const dialog = ana.page.getByRole('dialog');
+    const begin = async () => {
+      await panel(ana).locator('li').nth(1).getByRole('button', { name: 'Take this change back' }).click();
+      await dialog.getByRole('button', { name: 'Take it back' }).click();
+      await eventually(() => dialog.locator('[data-newer]').innerText()).toMatch(/goal[\s\S]*Ben/);
+    };
+    await press(ana, 'History');
+    await eventually(() => panel(ana).locator('li').count()).toBe(3);
+    await begin();
+    await audit(ana.page);
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await eventually(() => line(ben, '/goal')).toBe('third');
+    await begin();
+    await dialog.getByRole('button', { name: 'Go back all the same' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await eventually(() => line(ben, '/goal')).toBe('first');
+    // It is one more change, by whoever took it back; what Ben wrote stands in the history.
+    await eventually(() => panel(ana).locator('li').count()).toBe(4);
+    expect(await panel(ana).locator('li').nth(1).innerText()).toContain('Ben');
   });
 
   it('keeps open conflicts for a person to choose in', async () => {

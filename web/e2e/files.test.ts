@@ -132,7 +132,8 @@ describe('a file on its way', () => {
 
   it('says how far it is, holds the message back meanwhile, and is taken away at any time; what is written stays', async () => {
     const [ana, ben] = await two();
-    await slow(ana, 700_000);
+    // Half a minute for all of it: it is not there before the test is through.
+    await slow(ana, 120_000);
     await ana.page.getByLabel('To:').selectOption('everyone');
     await composer(ana).fill('the plan');
     const field = ana.page.locator('.composer input[type="file"]').first();

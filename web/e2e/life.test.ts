@@ -3,17 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { audit, overhang, smallTargets } from './support/audit';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 
+const oracle = model();
 const here = house();
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 const sessionOf = (person: Person) => /\/s\/([0-9a-f-]{36})/.exec(person.page.url())![1]!;
 const banner = (person: Person, text: string | RegExp) => person.page.locator('.banner', { hasText: text });
 const dialog = (person: Person) => person.page.getByRole('dialog');
 
-/** The long answer takes its time. Unit: milliseconds. */
-const LONG = 45_000;
-
-describe('the life of a session in the page', { timeout: 90_000 }, () => {
+describe('the life of a session in the page', { timeout: 150_000 }, () => {
   it('pauses with a reason that all see, holds what is asked, and goes on', async () => {
     const [ana, ben] = await here.two();
     await ana.chooseFromTitle('Pause session');
@@ -36,15 +35,19 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
 
   it('ends once what was asked is answered, when that is chosen', async () => {
     const [ana, ben] = await here.two();
-    await ben.say('/demo long', 'assistant');
-    await ana.answers('streaming').waitFor();
+    await oracle.it.answersIn(ana);
+    await ben.say('Which wood?', 'assistant');
+    const answer = await oracle.it.dictate('Which wood?');
+    answer.write('Beech');
+    await ana.answers('streaming').getByText('Beech').waitFor();
     await ana.chooseFromTitle('End session');
     await dialog(ana).getByText('1 question has no answer yet').waitFor();
     await dialog(ana).getByLabel('Answer them first, then end').check();
     await audit(ana.page);
     await dialog(ana).getByRole('button', { name: 'End it' }).click();
     await banner(ben, 'ends as soon as every question is answered').waitFor();
-    await ben.answers('completed').waitFor({ timeout: LONG });
+    answer.finish(', for a table.');
+    await ben.answers('completed').getByText('Beech, for a table.').waitFor();
     await banner(ben, /This session ended at/).waitFor();
     await ben.page.locator('[data-standing="completed"]').waitFor();
     await ben.page.getByText('Nothing can be written here now.').first().waitFor();
@@ -54,14 +57,19 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
     const ana = await here.arrive('Ana');
     await ana.host(here.server.url);
     const session = sessionOf(ana);
-    await ana.say('/demo long', 'assistant');
-    await ana.answers('streaming').waitFor();
+    await oracle.it.answersIn(ana);
+    await ana.say('Which wood?', 'assistant');
+    const answer = await oracle.it.dictate('Which wood?');
+    answer.write('Beech');
+    await ana.answers('streaming').getByText('Beech').waitFor();
     await ana.chooseFromTitle('Go away, let it work on');
     await dialog(ana).getByText('1 answer will be made.').waitFor();
     await dialog(ana).getByRole('button', { name: 'Go away' }).click();
     await eventually(() => new URL(ana.page.url()).pathname).toBe('/');
     const state = async () => (await (await ana.context.request.get(`${here.server.url}/api/v1/sessions/${session}/health`)).json()) as { turn?: unknown };
-    await expect.poll(async () => (await state()).turn ?? null, { timeout: LONG, interval: 200, message: 'the answer is made with nobody there' }).toBeNull();
+    expect((await state()).turn, 'the answer is made with nobody there').toBeTruthy();
+    answer.finish(', for a table.');
+    await eventually(async () => (await state()).turn ?? null).toBeNull();
     // The list says so, alone and among all, and tells when it is done.
     await ana.page.reload();
     const row = ana.page.locator(`[data-session="${session}"]`);
@@ -93,6 +101,7 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
     await settings.getByRole('button', { name: 'Save' }).click();
     await settings.getByText('Saved.').waitFor();
     await ana.page.keyboard.press('Escape');
+    await dialog(ana).waitFor({ state: 'detached' });
 
     // Ben, on a phone, may read what holds, and change nothing.
     await ben.chooseFromTitle('Session settings');
@@ -104,13 +113,63 @@ describe('the life of a session in the page', { timeout: 90_000 }, () => {
     await audit(ben.page);
     await ben.page.keyboard.press('Escape');
 
-    // A fifth of four minutes is left when the warning comes: a limit that is nearly over warns at once.
-    await ana.call(here.server.url, `/sessions/${sessionOf(ana)}/commands`, { name: 'session.change_expiry', data: { expires_at: new Date(Date.now() + 15_000).toISOString() } });
-    await banner(ben, /The session ends at .*, in \d+ s/).waitFor();
-    expect(await banner(ben, 'The session ends at').getByRole('button').count(), 'only the owner can give it more time').toBe(0);
-    await banner(ana, 'The session ends at').getByRole('button', { name: '30 minutes more' }).click();
+    // A fifth of the time is left when the warning comes: ten seconds, in which the owner gives it more.
+    const told = await ben.watch('.banner');
+    const command = { name: 'session.change_expiry', data: { expires_at: new Date(Date.now() + 50_000).toISOString() } };
+    await ana.call(here.server.url, `/sessions/${sessionOf(ana)}/commands`, command);
+    await banner(ana, 'The session ends at').getByRole('button', { name: '30 minutes more' }).click({ timeout: 60_000 });
+    await eventually(told).toMatch(/The session ends at .*, in \d+ s/);
+    expect(await told(), 'only the owner can give it more time').not.toContain('30 minutes more');
     await eventually(() => banner(ben, 'The session ends at').count()).toBe(0);
     await ana.page.locator('.message, [data-notice="session.expiry_changed"]').first().waitFor();
+  });
+});
+
+describe('what a session is set to', { timeout: 90_000 }, () => {
+  it('changes before the eyes of whoever looks at it, but for what they are changing themselves', async () => {
+    const [ana, ben] = await here.two();
+    await ana.page.locator('.people').getByLabel('Role of Ben').selectOption('moderator');
+    await ben.openTab('Memory');
+    for (const person of [ana, ben]) await person.chooseFromTitle('Session settings');
+    const [mine, theirs] = [dialog(ana), dialog(ben)];
+    const isOn = (name: string) => theirs.getByRole('switch', { name }).isChecked();
+    await theirs.getByLabel('Participants at most').waitFor();
+    expect(await isOn('The assistant reads the memories')).toBe(false);
+
+    await mine.getByRole('switch', { name: 'The assistant reads the memories' }).click();
+    await mine.getByRole('switch', { name: 'Every write says what it has read' }).click();
+    await mine.getByLabel('When two write the same place').selectOption('merge');
+    await mine.getByRole('button', { name: 'Another rule for a part' }).click();
+    await mine.getByLabel('Part 1').fill('plan');
+    await mine.getByRole('button', { name: 'Save' }).click();
+    await mine.getByText('A path such as /plan').waitFor();
+    await audit(ana.page);
+    await mine.getByLabel('Part 1').fill('/plan');
+    await mine.getByLabel('What holds for /plan').selectOption('manual');
+    await mine.getByLabel('Participants at most').fill('9');
+    await mine.getByRole('button', { name: 'Save' }).click();
+    await mine.getByText('Saved.').waitFor();
+
+    await eventually(() => isOn('The assistant reads the memories')).toBe(true);
+    await eventually(() => isOn('Every write says what it has read')).toBe(true);
+    await eventually(() => theirs.getByLabel('When two write the same place').inputValue()).toBe('merge');
+    await eventually(() => theirs.getByLabel('What holds for /plan').inputValue()).toBe('manual');
+    await eventually(() => theirs.getByLabel('Participants at most').inputValue()).toBe('9');
+    await audit(ben.page);
+    await ben.page.keyboard.press('Escape');
+    await ben.page.locator('[data-memories] [data-given]').waitFor();
+    await ben.page.locator('[data-notice="session.settings_changed"]', { hasText: 'lets the assistant read the memories' }).waitFor();
+
+    // What she has begun to change stays as she has it; the rest follows.
+    await mine.getByLabel('Participants at most').fill('12');
+    const change = (settings: object) => ana.context.request.patch(`${here.server.url}/api/v1/sessions/${sessionOf(ana)}`, { data: { settings }, headers: { origin: here.server.url } });
+    expect((await change({ max_participants: 20, side_for_viewers: false })).status()).toBe(200);
+    await eventually(() => mine.getByRole('switch', { name: 'Viewers may read the side chat' }).isChecked()).toBe(false);
+    expect(await mine.getByLabel('Participants at most').inputValue()).toBe('12');
+    await mine.getByRole('button', { name: 'Save' }).click();
+    await mine.getByText('Saved.').waitFor();
+    const { settings } = (await (await ana.context.request.get(`${here.server.url}/api/v1/sessions/${sessionOf(ana)}`)).json()) as { settings: object };
+    expect(settings).toMatchObject({ max_participants: 12, side_for_viewers: false, memories_to_assistants: true, context_strategies: { '': 'merge', '/plan': 'manual' } });
   });
 });
 

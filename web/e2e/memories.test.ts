@@ -65,8 +65,9 @@ describe('memories', () => {
     await ben.openTab('Memory');
     await eventually(() => texts(ben)).toEqual(['The saw is in the shed.']);
     expect(await memory(ben, 'saw').innerText()).toContain('Ana');
+    const found = await ben.watch('.message.found');
     await memory(ben, 'saw').getByRole('button', { name: 'To the message it came from' }).click();
-    await ben.page.locator('.message.found').waitFor();
+    await eventually(found).toContain('The saw is in the shed.');
     await ben.row('saw').hover();
     await ben.row('saw').getByRole('button', { name: 'More actions' }).click();
     await ben.page.getByRole('menuitem', { name: 'Branch from here' }).waitFor();

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 import { Proxy } from './support/proxy';
 
-const here = house();
+const oracle = model();
+const here = house(() => oracle.it.env);
 let wire: Proxy;
 
 beforeEach(async () => {
@@ -64,16 +66,26 @@ describe('the network goes', () => {
 
   it('an answer that streams goes on after a cut, whole for both', async () => {
     const [ana, ben] = await anaOnTheWire();
-    await ben.say('/demo long', 'assistant');
-    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(60);
+    const streamed = (person: Person) => person.answers('streaming').locator('.text').textContent();
+    await ben.say('Which wood?', 'assistant');
+    const answer = await oracle.it.dictate('Which wood?');
+    answer.write('Oak is heavy');
+    await eventually(() => streamed(ana)).toBe('Oak is heavy');
     wire.cut();
     await eventually(() => ana.connection()).toBe('reconnecting');
-    const sofar = (await ben.answers('streaming').locator('.text').textContent())!.length;
-    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())!.length).toBeGreaterThan(sofar + 100);
+    answer.write(', beech is red');
+    await eventually(() => streamed(ben)).toBe('Oak is heavy, beech is red');
+    expect(await streamed(ana)).toBe('Oak is heavy');
     wire.mend();
-    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())!.length).toBeGreaterThan(sofar);
-    await Promise.all([ana, ben].map((p) => p.answers('completed').waitFor({ timeout: 45_000 })));
-    expect(await ana.texts()).toEqual(await ben.texts());
+    await eventually(() => streamed(ana)).toBe('Oak is heavy, beech is red');
+    answer.write(', larch is for outside');
+    for (const person of [ana, ben]) await eventually(() => streamed(person)).toBe('Oak is heavy, beech is red, larch is for outside');
+    answer.finish('.');
+    const texts = ['Which wood?', 'Oak is heavy, beech is red, larch is for outside.'];
+    for (const person of [ana, ben]) {
+      await person.answers('completed').waitFor();
+      await eventually(() => person.texts()).toEqual(texts);
+    }
   });
 
   it('a browser that is offline says so', async () => {

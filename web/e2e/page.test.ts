@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { audit, overhang } from './support/audit';
 import { eventually } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 
+const oracle = model();
 const here = house();
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 
@@ -25,7 +27,10 @@ describe('the page', () => {
       await ana.answers('completed').waitFor();
       await ana.act(ana.page.locator('.message').first(), 'Mark as decision');
       await ana.page.locator('.message.decision').waitFor();
-      await ana.say('/demo long', 'assistant');
+      await oracle.it.answersIn(ana);
+      await ana.say('Tell us about oak', 'assistant');
+      (await oracle.it.dictate('Tell us about oak')).write('Oak is **heavy**');
+      await ben.answers('streaming').getByText('Oak is heavy').waitFor();
       await ana.say('and this', 'assistant');
       await ana.queue('queued').waitFor();
       await ana.queue('queued').getByRole('button', { name: 'Edit' }).click();
@@ -39,6 +44,23 @@ describe('the page', () => {
       await audit(ben.page);
     });
   }
+
+  it('asks nothing at a first visit that ends as an error in the browser', async () => {
+    const ana = await here.arrive('Ana');
+    const told: string[] = [];
+    ana.page.on('console', (message) => told.push(`${message.type()}: ${message.text()}`));
+    ana.page.on('requestfailed', (request) => told.push(`failed: ${request.url()}`));
+    for (const address of ['/', '/join']) {
+      await ana.page.goto(here.server.url + address);
+      await ana.page.getByRole('heading', { level: 1 }).waitFor();
+      await ana.page.waitForLoadState('networkidle');
+    }
+    await ana.start(here.server.url);
+    // Known from now on, and found again.
+    await ana.page.goto(here.server.url);
+    await ana.page.locator('.sessions a').first().waitFor();
+    expect(told).toEqual([]);
+  });
 
   it('fits a phone', async () => {
     const ana = await here.arrive('Ana with a name of forty characters, yes', PHONE);
@@ -82,12 +104,14 @@ describe('the page', () => {
     await keys.type('Ana');
     await keys.press('Enter');
     await ana.isLive();
+    await oracle.it.answersIn(ana);
     await tabTo('textarea[aria-label="Message"]');
-    await keys.type('/demo long');
+    await keys.type('Tell me about glue');
     await keys.press('Shift+Enter');
     await keys.press('Backspace');
     await keys.press('Enter');
-    await ana.queue('running').waitFor();
+    (await oracle.it.dictate('Tell me about glue')).write('Glue is old');
+    await ana.answers('streaming').getByText('Glue is old').waitFor();
     await ana.page.evaluate(() => (document.activeElement as HTMLElement).blur());
     await tabTo('.queue button');
     await keys.press('Enter');

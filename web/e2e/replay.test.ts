@@ -56,6 +56,51 @@ describe('a session played again', () => {
     await eventually(() => ana.texts()).toEqual(['one', 'two', 'three']);
   });
 
+  it('shows the branch that is chosen, from before it began to its end, and a link to it does so too', async () => {
+    const ana = await here.arrive('Ana');
+    await ana.start(here.server.url);
+    const say = async (text: string, all: string[]) => {
+      await ana.say(text);
+      await eventually(() => ana.texts()).toEqual(all);
+    };
+    await say('start', ['start']);
+    await say('oak', ['start', 'oak']);
+    await ana.choose(ana.row('start'), 'Branch from here');
+    await eventually(() => ana.texts()).toEqual(['start']);
+    await say('beech', ['start', 'beech']);
+    await say('larch', ['start', 'beech', 'larch']);
+    await ana.chooseFromTitle('Replay');
+    const branch = ana.page.getByLabel('Branch that is shown');
+    await branch.waitFor();
+    expect(ana.page.url(), 'the branch that was looked at is played').toContain('?branch=');
+    await ana.page.getByText('has not begun at this moment').waitFor();
+    await audit(ana.page);
+    await press(ana, 'To its beginning');
+    await eventually(() => ana.texts()).toEqual(['start']);
+    await place(ana).focus();
+    await ana.page.keyboard.press('End');
+    await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
+    await branch.selectOption({ index: 0 });
+    await eventually(() => ana.texts()).toEqual(['start', 'oak']);
+    // A place of the replay does not change what was chosen.
+    await place(ana).focus();
+    await ana.page.keyboard.press('Home');
+    await eventually(() => ana.texts()).toEqual([]);
+    await ana.page.keyboard.press('End');
+    await eventually(() => ana.texts()).toEqual(['start', 'oak']);
+    await branch.selectOption({ index: 1 });
+    await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
+    const address = ana.page.url();
+    await ana.page.goto('about:blank');
+    await ana.page.goto(address);
+    await place(ana).focus();
+    await ana.page.keyboard.press('End');
+    await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
+    await ana.page.keyboard.press('Escape');
+    await ana.isLive();
+    await eventually(() => ana.texts()).toEqual(['start', 'beech', 'larch']);
+  });
+
   it('says what is the matter when the session is not recorded, and fits a phone', async () => {
     const ana = await here.arrive('Ana', PHONE);
     await ana.start(here.server.url);

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { eventually, type Person } from './support/browser';
 import { house } from './support/house';
+import { model } from './support/model';
 
+const oracle = model();
 const here = house();
 
 const two = () => here.two();
@@ -36,7 +38,11 @@ describe('two people and one assistant', () => {
 
   it('the queue shows whose turn is next; waiting questions are edited and withdrawn; Stop stops', async () => {
     const [ana, ben] = await two();
-    await ana.say('/demo long', 'assistant');
+    await oracle.it.answersIn(ana);
+    oracle.it.answer('second, in other words', { content: 'Oak, again.' });
+    await ana.say('first', 'assistant');
+    const answer = await oracle.it.dictate('first');
+    answer.write('Oak is heavy');
     await ben.queue('running').waitFor();
     await ben.say('second', 'assistant');
     await ana.say('third', 'assistant');
@@ -45,20 +51,19 @@ describe('two people and one assistant', () => {
     expect((await ben.queue('queued').allInnerTexts())[1]).toContain('Ana after that');
 
     await ben.queue('queued').first().getByRole('button', { name: 'Edit' }).click();
-    await ben.page.getByLabel('New question').fill('/help');
+    await ben.page.getByLabel('New question').fill('second, in other words');
     await ben.page.getByLabel('New question').press('Enter');
-    await eventually(async () => (await ana.queue('queued').allInnerTexts())[0]).toContain('/help');
+    await eventually(async () => (await ana.queue('queued').allInnerTexts())[0]).toContain('second, in other words');
     await ana.queue('queued').nth(1).getByRole('button', { name: 'Withdraw' }).click();
     await eventually(() => ben.queue('queued').count()).toBe(1);
 
-    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(40);
+    await ben.answers('streaming').getByText('Oak is heavy').waitFor();
     await ana.queue('running').getByRole('button', { name: 'Stop' }).click();
     await ben.answers('stopped').waitFor();
     expect(await ben.answers('stopped').locator('.note').textContent()).toContain('Stopped by Ana.');
     await ana.answers('completed').waitFor();
     const texts = await sameTexts(ana, ben, 5);
-    expect([texts[0], texts[2], texts[3]]).toEqual(['/demo long', '/help', 'third']);
-    expect(texts[4]).toContain('/demo long');
+    expect(texts).toEqual(['first', 'Oak is heavy', 'second, in other words', 'third', 'Oak, again.']);
     await eventually(() => ana.page.locator('.queue').count()).toBe(0);
   });
 
@@ -66,14 +71,19 @@ describe('two people and one assistant', () => {
     const ana = await here.arrive('Ana');
     await ana.start(here.server.url);
     const link = await ana.share();
-    await ana.say('/demo long', 'assistant');
-    await eventually(async () => (await ana.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(100);
+    await oracle.it.answersIn(ana);
+    await ana.say('Which wood?', 'assistant');
+    const answer = await oracle.it.dictate('Which wood?');
+    answer.write('Oak is heavy');
+    await ana.answers('streaming').getByText('Oak is heavy').waitFor();
     const ben = await here.arrive('Ben');
     await ben.join(link);
-    await ben.answers('streaming').waitFor();
-    await eventually(async () => (await ben.answers('streaming').locator('.text').textContent())?.length).toBeGreaterThan(100);
-    await Promise.all([ana, ben].map((p) => p.answers('completed').waitFor({ timeout: 45_000 })));
-    await sameTexts(ana, ben, 2);
+    await ben.answers('streaming').getByText('Oak is heavy').waitFor();
+    answer.write(', beech is red');
+    for (const person of [ana, ben]) await person.answers('streaming').getByText('Oak is heavy, beech is red').waitFor();
+    answer.finish('.');
+    await Promise.all([ana, ben].map((p) => p.answers('completed').waitFor()));
+    expect(await sameTexts(ana, ben, 2)).toEqual(['Which wood?', 'Oak is heavy, beech is red.']);
   });
 
   it('an answer that fails says so and leaves what it had', async () => {
@@ -88,8 +98,9 @@ describe('two people and one assistant', () => {
     const [ana, ben] = await two();
     await ben.openTab('Side chat');
     await ana.openTab('Side chat');
+    const typing = await ana.watch('.typing');
     await ben.page.getByLabel('Message to side chat').pressSequentially('ps');
-    await ana.page.getByText('Ben is typing …').waitFor();
+    await eventually(typing).toContain('Ben is typing …');
     await ben.whisper('between us');
     await eventually(() => ana.texts('side')).toEqual(['between us']);
     await ana.whisper('indeed');

@@ -222,7 +222,26 @@ export class Person {
     return (await this.pieces()).map((text) => text.length);
   }
 
+  /** Begins to note what matches, also what is gone again before somebody looks. Returns the texts, or that attribute of where each stands. */
+  async watch(selector: string, attribute = ''): Promise<() => Promise<string>> {
+    const what = { key: `seen ${selector}`, selector, attribute };
+    // Here and on the pages that are opened after this one.
+    await this.page.addInitScript(note, what);
+    await this.page.evaluate(note, what);
+    return () => this.page.evaluate((key) => [...(globalThis as unknown as Record<string, Set<string>>)[key]!].join('\n'), what.key);
+  }
+
   async leave(): Promise<void> {
     await this.context.close();
   }
+}
+
+function note({ key, selector, attribute }: { key: string; selector: string; attribute: string }): void {
+  const seen = new Set<string>();
+  Object.assign(globalThis, { [key]: seen });
+  const look = () => {
+    for (const one of document.querySelectorAll(selector)) seen.add((attribute ? one.closest(`[${attribute}]`)?.getAttribute(attribute) : one.textContent?.trim()) ?? '');
+  };
+  new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
 }

@@ -12,17 +12,27 @@ type Answer = Parameters<LLMock['on']>[1];
 /** One answer that the test writes while the server reads it. */
 export class Dictated {
   readonly #response: ServerResponse;
+  readonly #body: string;
+  isTaken = false;
   /** Whether whoever asked has hung up before the answer was complete. */
   isDropped = false;
   /** The key that came with the question. */
   readonly authorization: string | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, body: string) {
     this.#response = response;
+    this.#body = body;
     this.authorization = request.headers.authorization;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.flushHeaders();
     response.on('close', () => (this.isDropped = !response.writableFinished));
+  }
+
+  /** Whether it is to answer this question; any when none is named. */
+  isOf(question?: string): boolean {
+    const body = JSON.parse(this.#body) as Parameters<typeof isChatCompletionBody>[0];
+    const last = isChatCompletionBody(body) ? body.messages.findLast((message) => message.role === 'user')?.content : null;
+    return question === undefined || (typeof last === 'string' && asked(question).test(last));
   }
 
   write(text: string): void {
@@ -46,12 +56,12 @@ export class Model {
   readonly #upstream: Server;
   readonly #mock: LLMock;
   readonly #dictated: Dictated[] = [];
-  #taken = 0;
 
   private constructor() {
     this.#upstream = createServer((request, response) => {
-      request.resume();
-      this.#dictated.push(new Dictated(request, response));
+      const pieces: Buffer[] = [];
+      request.on('data', (piece: Buffer) => pieces.push(piece));
+      request.on('end', () => this.#dictated.push(new Dictated(request, response, Buffer.concat(pieces).toString())));
     });
     this.#mock = new LLMock({ host: '127.0.0.1', port: 0 });
   }
@@ -90,10 +100,13 @@ export class Model {
     this.#mock.on({ userMessage: asked(question) }, answer, options);
   }
 
-  /** Waits for the next question that aimock has no answer for. */
-  async dictate(): Promise<Dictated> {
-    await eventually(() => this.#dictated.length, 'nobody asked the model').toBeGreaterThan(this.#taken);
-    return this.#dictated[this.#taken++]!;
+  /** Waits for the next question that aimock has no answer for, or for this one. */
+  async dictate(question?: string): Promise<Dictated> {
+    const next = () => this.#dictated.find((one) => !one.isTaken && one.isOf(question));
+    await eventually(() => next() !== undefined, 'nobody asked the model').toBe(true);
+    const found = next()!;
+    found.isTaken = true;
+    return found;
   }
 
   /** Returns what aimock noted about this question, oldest first; a proxied request is noted when it has ended. */
@@ -102,6 +115,11 @@ export class Model {
       const last = isChatCompletionBody(body) ? body.messages.findLast((message) => message.role === 'user')?.content : null;
       return typeof last === 'string' && asked(question).test(last);
     });
+  }
+
+  /** Returns all that aimock was asked, as it was given, oldest first; a proxied request is there when it has ended. */
+  asked(): string[] {
+    return this.#mock.getRequests().flatMap(({ body }) => (isChatCompletionBody(body) ? [JSON.stringify(body.messages)] : []));
   }
 
   async stop(): Promise<void> {

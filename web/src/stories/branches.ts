@@ -25,6 +25,10 @@ const happenings: Happening[] = [
   { kind: 'branch.archived', actor: BEN, time: at(10, 9), data: { branch: OLD, archived: true } } as Happening,
   { kind: 'branch.focused', actor: CHIOMA, time: at(10, 10), data: { branch: BEECH } } as Happening,
 ];
+const named = (branch: string, name: string, by: string, minute: number, fork: number, head: number): Branch =>
+  ({ ...main, id: branch, name, by, at: at(10, minute), from_branch: ANA, fork_message: id(fork), fork_seq: fork, head: id(head) });
+/** What others tell of branches too. */
+export const branchStage = { branches: [main, named(BEECH, 'Beech instead', CHIOMA, 6, 1, 5), named(LARCH, 'Larch from the shed, oiled twice and left in the sun', ANA, 8, 1, 6)], happenings };
 const stage = { view: { ...view(), branching: { branches: [main], focus: null, checkpoints: [] } }, happenings };
 const shown = (n: number, actor: string, text: string, minute: number) =>
   ({ id: id(n), n, seq: n + 1, author: actor, at: at(10, minute), text, reply_to: null, mentions: [], ask: false, edited: false, redacted: false, decision: false, answer: null });
@@ -43,7 +47,6 @@ const answers: [RegExp, Answer][] = [
   [/POST .*\/merge/, { status: 409, problem: { code: 'head_moved', title: 'The branch has moved on', detail: '' } }],
 ];
 const pick = '[data-branch] [aria-haspopup="menu"]';
-const last = '[role="menu"] [role="menuitem"]';
 const tab = (n: number) => `[data-branches] [role="tab"]:nth-child(${n})`;
 const row = (branch: string) => `[data-branch-row="${branch}"] > div`;
 const dialog = { path, stage, answers, dialog: 'branches' as const };
@@ -51,7 +54,7 @@ const dialog = { path, stage, answers, dialog: 'branches' as const };
 export const branchStories: Story[] = [
   { id: 'branch', path: `${path}?branch=${BEECH}`, stage },
   { id: 'branch-picker', path, stage, clicks: [pick] },
-  { id: 'branch-main', path, stage, clicks: [pick, `${last}:first-child`] },
+  { id: 'branch-main', path, stage, clicks: [pick, '[role="menu"] > :first-child > [role="menuitem"]:first-child'] },
   { id: 'branches', ...dialog, clicks: [row(LARCH)] },
   { id: 'branches-rename', ...dialog, clicks: [row(LARCH), '[data-branch-row] button:nth-child(5)'] },
   { id: 'branches-one', path, stage: { view: stage.view, happenings: talk }, dialog: 'branches' },

@@ -6,6 +6,7 @@ import { type Answer, ANA, asides, at, BEN, DMITRI, ended, endings, GUIDE, kinds
 import { branchStories } from './branches';
 import { contextStories } from './context';
 import { memoryStories } from './memories';
+import { replayStories } from './replay';
 
 export interface Story {
   id: string;
@@ -40,6 +41,16 @@ const lived = (change: Parameters<typeof view>[0], life: Partial<LifeView>): Vie
   life: { paused: null, ending: null, cause: null, warnings: [], detached: null, report: null, ...life },
 });
 const limited = view({ expires_at: at(23, 30), settings: { ...view().session!.settings, time_limit_s: 7200, idle_limit_s: 5400, max_participants: 8, respond: 'mention' } });
+/** Who waits to be let in. */
+const asking = ['Elif', 'Farid Abdul-Rahman ibn Yusuf al-Qurashi', 'Giulia'].map((display_name, i) => ({
+  id: `01900000-0000-7000-8000-00000000020${i}`,
+  user_id: `01900000-0000-7000-8000-00000000021${i}`,
+  display_name,
+  colour: 5 + i,
+  role: i === 1 ? ('viewer' as const) : ('collaborator' as const),
+  requested_at: at(10, 4, i),
+  expires_at: at(10, 14, i),
+}));
 const reader = { role: 'viewer' as const, can: ['session_view' as const] };
 
 export const stories: Story[] = [
@@ -70,6 +81,18 @@ export const stories: Story[] = [
     answers: [[/POST \/join$/, { status: 'waiting', session_id: SESSION }]],
     clicks: ['button[type="submit"]'],
   },
+  {
+    id: 'join-unreached',
+    path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE',
+    answers: [[/POST \/join$/, { status: 'waiting', session_id: SESSION }], [/requests\/mine$/, problem(503, 'unavailable', 'The store cannot write now', '')]],
+    clicks: ['button[type="submit"]'],
+  },
+  {
+    id: 'join-turned-away',
+    path: '/join#r7V3aXwqk0v1Zb2mJ9cQ4gT5uY8nL1sE',
+    answers: [[/POST \/join$/, { status: 'waiting', session_id: SESSION }], [/requests\/mine$/, { status: 'denied', request: null, reason: 'We are nearly done.' }]],
+    clicks: ['button[type="submit"]'],
+  },
   { id: 'join-no-link', path: '/join' },
   { id: 'nowhere', path: '/nowhere' },
   { id: 'logged-out', path: session, answers: stranger },
@@ -97,15 +120,19 @@ export const stories: Story[] = [
   { id: 'session-failed', path: session, stage: { view: lived({ state: 'failed', end_reason: 'room_panicked', ended_at: at(10, 5) }, { cause: 'The session stopped three times within ten minutes. Choose another assistant, then resume it.' }), happenings: talk } },
   { id: 'session-created', path: session, stage: { view: view({ state: 'created', started_at: null }) } },
   { id: 'session-removed', path: session, stage: { after: [{ type: 'access', session_id: SESSION, you: { can: [] }, streams: [], reason: 'removed' }] } },
+  { id: 'lobby-one', path: session, stage: { view: { ...view(), requests: asking.slice(0, 1) }, happenings: talk } },
+  { id: 'lobby', path: session, stage: { view: { ...view(), requests: asking }, happenings: talk }, clicks: ['header button:has([data-colour])'] },
+  { id: 'session-ended-menu', path: session, stage: { happenings: [...talk, { kind: 'session.ended', data: { state: 'completed', reason: 'ended' } }] }, clicks: ['header h1 button'] },
   { id: 'session-title-menu', path: session, stage: { happenings: talk }, clicks: ['header h1 button'] },
   { id: 'session-assistant-menu', path: session, stage: { happenings: talk }, clicks: ['[data-assistant]'], only: 'wide' },
-  { id: 'session-assistant-menu-phone', path: session, stage: { happenings: talk }, clicks: ['header h1 button', '[role="menuitem"]:nth-child(2)'], only: 'phone' },
+  { id: 'session-assistant-menu-phone', path: session, stage: { happenings: talk }, clicks: ['header h1 button', '[role="menuitem"]:has(.lucide-sparkle)'], only: 'phone' },
   { id: 'people', path: session, stage: { happenings: talk, present: { [ANA]: 'active', [BEN]: 'idle', [DMITRI]: 'away', [GUIDE]: 'active' } }, clicks: ['header button:has([data-colour])'] },
   { id: 'people-remove', path: session, stage: { happenings: talk }, clicks: ['header button:has([data-colour])', '[data-participant] [aria-label*="Ben Okafor"]'] },
   { id: 'side', path: session, stage: { happenings: [...talk, ...asides] }, clicks: ['header button:has([data-colour])', '[role="tab"]:nth-child(2)'] },
   ...branchStories,
   ...contextStories,
   ...memoryStories,
+  ...replayStories,
   { id: 'sessions-empty', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, { items: [] }]], only: 'wide' },
   { id: 'sessions-loading', path: session, stage: { view: alone, present: { [ANA]: 'active' } }, answers: [[/GET \/sessions\?/, 'never']], only: 'wide' },
   { id: 'share', path: session, stage: { happenings: talk }, dialog: 'share' },
@@ -149,5 +176,12 @@ export const stories: Story[] = [
   { id: 'checkpoint-restore', path: session, stage: { happenings: talk }, dialog: 'checkpoints', clicks: ['[data-checkpoint] [aria-haspopup="menu"]', '[role="menuitem"]:nth-child(2)'] },
   { id: 'session-settings', path: session, stage: { view: limited, happenings: talk }, dialog: 'session' },
   { id: 'session-settings-reader', path: session, stage: { ...reader, view: limited, happenings: talk }, dialog: 'session' },
+  {
+    id: 'session-settings-rules',
+    path: session,
+    stage: { view: view({ settings: { ...view().session!.settings, memories_to_assistants: true, context_base_required: true, context_strategies: { '': 'merge', '/budget': 'role_priority', '/plan/steps': 'manual' } } }), happenings: talk },
+    dialog: 'session',
+    clicks: ['[data-context-rules] > div button'],
+  },
   { id: 'session-settings-wrong', path: session, stage: { view: view({ settings: { ...view().session!.settings, time_limit_s: 400 * 86_400, max_participants: 0, recording: false } }), happenings: talk }, dialog: 'session', clicks: ['[data-name="session-settings"] + * [type="submit"], footer [type="submit"]'] },
 ];

@@ -4,6 +4,7 @@ import { mount } from 'svelte';
 import '../app/app.css';
 import { desk } from '../app/desk.svelte';
 import { isLanguage, problemWords, speak } from '../app/i18n';
+import { noteKnown } from '../app/known';
 import { prefer } from '../app/preferences.svelte';
 import { isTheme, THEME_KEY } from '../app/theme';
 import { sayProblemsWith } from '../ui/problem';
@@ -55,6 +56,8 @@ if (!story) {
   mount(Toaster, { target, props: { closeLabel: 'Close' } });
 } else {
   for (const key of ['roundtable.preferences', THEME_KEY]) localStorage.removeItem(key);
+  sessionStorage.clear();
+  noteKnown(true);
   const [theme, language] = [asked.get('theme'), asked.get('language') ?? ''];
   prefer({ theme: isTheme(theme) ? theme : 'system', language: isLanguage(language) ? language : 'en' });
   if (isLanguage(language)) await speak(language);
