@@ -218,6 +218,8 @@ impl Room {
 
     pub(crate) async fn on_timer(&mut self) {
         let now = Instant::now();
+        // A pause that is over is none, or its end would be what the room waits for again and again.
+        self.pause_until.take_if(|until| *until <= now);
         // Text first: it takes the events that wait along, in one write.
         self.send_delta(now);
         self.fanout.flush_due(now);

@@ -31,6 +31,18 @@ async fn what_the_store_refuses_is_answered_with_its_code_and_nothing_is_shown()
     assert!(!format!("{:?}", reader.frames).contains("lost"));
 }
 
+/// The clock of this test goes on by itself only while every room waits: were one to spin, this would never end.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_the_store_has_refused_waits_for_the_next_command_and_does_not_spin() {
+    let store = Arc::new(Faulty::default());
+    let house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    store.next(&[Fate::Refused(Refusal::Full)]);
+    house.post(session, ana, MAIN, "lost").await.expect_err("refused");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    house.post(session, ana, MAIN, "kept").await.expect("the store is back");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_was_lost_is_read_back_before_anybody_is_answered() {
     let store = Arc::new(Faulty::default());
