@@ -23,7 +23,8 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::manager::{SessionManager, unavailable};
-use crate::room::{Look, birth};
+use crate::room::{Loaded, Look, birth};
+use crate::views::Views;
 
 const FORK: &str = "session.fork";
 const ERASE: &str = "copies.erase";
@@ -156,21 +157,6 @@ impl SessionManager {
         }
     }
 
-    /// Returns whether a session owes others something that has not been done.
-    pub(crate) async fn owes_lineage(&self, session: SessionId) -> Result<bool, StoreError> {
-        let mut limit = AT_ONCE;
-        loop {
-            let due = self.store().outbox_due(self.now(), limit).await?;
-            if due.iter().any(|row| row.session == session) {
-                return Ok(true);
-            }
-            if due.len() < limit {
-                return Ok(false);
-            }
-            limit *= 2;
-        }
-    }
-
     async fn settle_row(&self, row: &OutboxRow) -> Result<(), Problem> {
         let unreadable = |error: serde_json::Error| {
             tracing::error!(session.id = %row.session, %error, "what a session owes another cannot be read");
@@ -225,8 +211,16 @@ impl SessionManager {
 
     /// Reads what a copy begins with.
     async fn copied(&self, row: &ForkRow) -> Result<(Founding, Copied), Problem> {
-        let from = row.from;
-        let source = self.ask(from.session, move |look| Source::read(look, from)).await??;
+        let (from, copy) = (row.from, row.session);
+        let known = move |look: &mut Look<'_>| {
+            let knows = look.session.forks().iter().any(|fork| fork.session == copy);
+            knows.then(|| Source::read(look.session, look.views, from))
+        };
+        let source = match self.ask(from.session, known).await? {
+            Some(source) => source,
+            // Another server has recorded the fork, and the room here has not read on since. The log says all.
+            None => self.read_source(from).await?,
+        };
         let views = Arc::clone(&source.views);
         let read = views.messages(Stream::Main, &source.numbers, &source.spans).await.map_err(unavailable)?;
         let view = views.view(StreamSet::EMPTY.with(Stream::Main)).await.map_err(unavailable)?;
@@ -249,6 +243,14 @@ impl SessionManager {
         let copied = Copied { from, messages, context: source.context.clone(), memories };
         Ok((source.founding(row), copied))
     }
+
+    /// Reads what a copy takes over from the log, whatever the session's room knows.
+    async fn read_source(&self, from: ForkedFrom) -> Result<Source, Problem> {
+        let loaded = Loaded::read(from.session, self.shared()).await.map_err(unavailable)?;
+        let loaded = loaded.ok_or_else(|| Problem::new(Code::NotFound))?;
+        let views = Arc::new(Views::new(from.session, Arc::clone(self.store())));
+        Ok(Source::read(loaded.session(), &views, from))
+    }
 }
 
 /// What a copy takes over, without texts.
@@ -260,19 +262,18 @@ struct Source {
     people: Vec<Participant>,
     info: roundtable_protocol::model::SessionInfo,
     title: Option<String>,
-    views: Arc<crate::views::Views>,
+    views: Arc<Views>,
 }
 
 impl Source {
-    fn read(look: &mut Look<'_>, from: ForkedFrom) -> Result<Self, Problem> {
-        let session = look.session;
+    fn read(session: &Session, views: &Arc<Views>, from: ForkedFrom) -> Self {
         let main = session.info().conversation_id;
         let branch: Option<BranchId> = Some(from.branch).filter(|id| *id != main);
         let mut numbers: Vec<u64> = session.path_to(from.message).collect();
         let left_out = numbers.len().saturating_sub(roundtable_core::session::MAX_COPIED);
         numbers.truncate(roundtable_core::session::MAX_COPIED);
         numbers.reverse();
-        Ok(Self {
+        Self {
             numbers,
             spans: session.pages(Stream::Main).to_vec(),
             left_out: left_out as u64,
@@ -280,8 +281,8 @@ impl Source {
             people: session.participants().cloned().collect(),
             info: session.info(),
             title: session.given_title().map(str::to_owned),
-            views: Arc::clone(look.views),
-        })
+            views: Arc::clone(views),
+        }
     }
 
     fn there(

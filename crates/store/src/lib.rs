@@ -104,8 +104,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'_, Vec<DirectoryEntry>>;
 
-    /// Deletes a session with everything that is its own: events, snapshots, links, outbox. Whether there was one.
-    fn delete_session(&self, session: SessionId) -> Answer<'_, bool>;
+    /// Deletes a session with everything that is its own: events, snapshots, links, files. Not while rows of its outbox wait:
+    /// what it owes others would be lost with it, also when another server has just begun to owe it.
+    fn delete_session(&self, session: SessionId) -> Answer<'_, Deletion>;
 
     /// Returns the number of sessions, of active ones and of events.
     fn totals(&self) -> Answer<'_, Totals>;

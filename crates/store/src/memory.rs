@@ -15,9 +15,9 @@ use uuid::Uuid;
 use self::state::State;
 use crate::blobs::{self, Content, NewBlob};
 use crate::types::{
-    AppendError, Appended, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals, User,
-    UserPatch, Verification, ViewKey, ViewSnapshot,
+    AppendError, Appended, BlobHash, Commit, Deletion, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow,
+    PageToken, SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals,
+    User, UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
@@ -154,7 +154,7 @@ impl Store for MemoryStore {
         self.answer(move |state| state.sessions_of(user, search.as_deref(), page, limit))
     }
 
-    fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
+    fn delete_session(&self, session: SessionId) -> Answer<'_, Deletion> {
         self.answer(move |state| state.delete_session(session))
     }
 

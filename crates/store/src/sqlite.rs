@@ -44,9 +44,9 @@ use self::readers::Readers;
 use self::writer::{Job, Prepared, Tx};
 use crate::blobs::{Blobs, Content, NewBlob};
 use crate::types::{
-    AppendError, Appended, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow, PageToken,
-    SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals, User,
-    UserPatch, Verification, ViewKey, ViewSnapshot,
+    AppendError, Appended, BlobHash, Commit, Deletion, DirectoryEntry, DocumentUpdate, Found, Link, Login, OutboxRow,
+    PageToken, SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent, TokenHash, Totals,
+    User, UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use crate::{Answer, Store};
 
@@ -325,7 +325,7 @@ impl Store for SqliteStore {
         self.ask(move |conn| read::sessions_of(conn, user, search.as_deref(), page, limit))
     }
 
-    fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
+    fn delete_session(&self, session: SessionId) -> Answer<'_, Deletion> {
         Box::pin(async move {
             let deleted = self.write(move |tx| tables::delete_session(tx, session)).await?;
             self.sweep_after().await;

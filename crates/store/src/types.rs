@@ -378,6 +378,17 @@ pub struct NewOutboxRow {
     pub body: Bytes,
 }
 
+/// What became of deleting a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is gone.
+    Done,
+    /// There was none.
+    NoSuch,
+    /// Rows of its outbox wait; nothing has changed.
+    Owes,
+}
+
 /// An outbox row that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRow {

@@ -4,12 +4,13 @@
 
 use roundtable_protocol::frame::{Access, You};
 use roundtable_protocol::grant::Permissions;
-use roundtable_protocol::{Code, Permission, Problem, ServerFrame, SessionId, UserId};
+use roundtable_protocol::{Code, Permission, Problem, ServerFrame, UserId};
+use roundtable_store::Deletion;
 
 use super::settle::answer;
 use super::{Deleted, Room};
 use crate::frame::Frame;
-use crate::manager::{SessionManager, unavailable};
+use crate::manager::unavailable;
 use crate::room::batch::Outcome;
 
 impl Room {
@@ -37,18 +38,11 @@ impl Room {
     /// Deletes the session, tells its readers and ends the room; when the store cannot, everything goes on.
     pub(crate) async fn delete(&mut self) {
         let wanted = std::mem::take(&mut self.deleting);
-        let owed = match self.committed.forks().is_empty() {
-            true => None,
-            false => owed_to_copies(SessionManager::of(&self.shared), self.id).await,
+        let result = match self.shared.store.delete_session(self.id).await {
+            // What it owes its copies would go with it.
+            Ok(Deletion::Owes) => Err(Problem::new(Code::Overloaded).retry_after_ms(250)),
+            other => other.map(drop).map_err(unavailable),
         };
-        if let Some(problem) = owed {
-            for deleted in wanted {
-                // A caller that has gone does not want the answer.
-                let _ = deleted.send(Err(problem.clone()));
-            }
-            return;
-        }
-        let result = self.shared.store.delete_session(self.id).await.map(drop).map_err(unavailable);
         if result.is_ok() {
             self.deleted = true;
             self.live = None;
@@ -80,14 +74,5 @@ impl Room {
             subscriber.outbox.push(frame.clone());
             subscriber.outbox.write_now();
         }
-    }
-}
-
-/// Returns why a session cannot be deleted now: with it would go what it owes its copies.
-async fn owed_to_copies(manager: SessionManager, session: SessionId) -> Option<Problem> {
-    match manager.owes_lineage(session).await {
-        Ok(false) => None,
-        Ok(true) => Some(Problem::new(Code::Overloaded).retry_after_ms(250)),
-        Err(error) => Some(unavailable(error)),
     }
 }

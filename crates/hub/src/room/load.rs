@@ -59,6 +59,11 @@ impl Loaded {
         Ok(Some(loaded))
     }
 
+    /// Returns the session as far as it can be folded.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     fn fold(&mut self, id: SessionId, events: &[StoredEvent]) {
         for stored in events {
             if let Err(code) = fold(&mut self.session, stored) {

@@ -11,7 +11,7 @@ use roundtable_protocol::{Code, Command, Role, Seq, Stream, UserId};
 use roundtable_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 
-use crate::support::{House, change_role, envelope};
+use crate::support::{House, change_role, envelope, races};
 
 /// How many tags there are in all: a document has an end.
 const MAX_TAGS: usize = 500;
@@ -88,11 +88,6 @@ async fn open_conflicts_and_reverts_survive_a_restart() {
     house.give(session, ana, Command::ContextRevert(revert)).await.expect("taken back");
     assert_eq!(house.manager.context(session, ana, "/a", None).await.expect("read").value, json!(1));
     assert!(house.manager.context_conflicts(session, ana).await.expect("listed").is_empty());
-}
-
-/// How often two servers race: `RACES` times (`make soak`), or as often as takes a moment.
-fn races(usual: usize) -> usize {
-    std::env::var("RACES").ok().map_or(usual, |n| n.parse().expect("RACES is a number"))
 }
 
 /// Two servers, one session: whoever loses the race for the commit decides again on what the other has written.

@@ -8,8 +8,8 @@ use roundtable_protocol::{
     AttachmentId, EventId, LinkId, ParticipantId, ProjectId, Rev, Seq, SessionId, Stream, Timestamp, UserId,
 };
 use roundtable_store::{
-    Answer, AppendError, Appended, BlobHash, Commit, Content, DirectoryEntry, DocumentUpdate, Found, Link, Login,
-    MemoryStore, NewBlob, OutboxRow, PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoreError,
+    Answer, AppendError, Appended, BlobHash, Commit, Content, Deletion, DirectoryEntry, DocumentUpdate, Found, Link,
+    Login, MemoryStore, NewBlob, OutboxRow, PageToken, SessionHead, ShareCode, StateSnapshot, Store, StoreError,
     StoredAttachment, StoredEvent, TokenHash, Totals, User, UserPatch, Verification, ViewKey, ViewSnapshot,
 };
 use tokio::sync::watch;
@@ -167,7 +167,7 @@ impl Store for Faulty {
         })
     }
 
-    fn delete_session(&self, session: SessionId) -> Answer<'_, bool> {
+    fn delete_session(&self, session: SessionId) -> Answer<'_, Deletion> {
         Box::pin(async move {
             self.deletes.pass().await;
             self.inner.delete_session(session).await

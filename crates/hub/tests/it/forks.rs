@@ -13,7 +13,7 @@ use roundtable_store::{MemoryStore, Store};
 use serde_json::json;
 
 use crate::faulty::Faulty;
-use crate::support::House;
+use crate::support::{House, settled};
 
 async fn say(house: &House, session: SessionId, user: UserId, text: &str) -> MessageId {
     let post = MessagePost { text: text.to_owned(), ask: Some(false), ..MessagePost::default() };
@@ -33,14 +33,6 @@ async fn texts(house: &House, session: SessionId, user: UserId) -> Vec<String> {
 async fn erase(house: &House, session: SessionId, user: UserId, message: MessageId) {
     let redact = MessageRedact { message, reason: None };
     house.give(session, user, Command::MessageRedact(redact)).await.expect("erased");
-}
-
-/// Waits until everything that sessions owe each other is done.
-async fn settled(store: &dyn Store) {
-    let far = clock::now().saturating_add(std::time::Duration::from_secs(86_400)).expect("a time");
-    while !store.outbox_due(far, 1_000).await.expect("read").is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

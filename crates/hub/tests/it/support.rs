@@ -291,3 +291,16 @@ pub async fn record(store: &dyn Store, events: impl Iterator<Item = &serde_json:
     }
     (session, owner.expect("a session has an owner"))
 }
+
+/// How often two servers race: `RACES` times (`make soak`), or as often as takes a moment.
+pub fn races(usual: usize) -> usize {
+    std::env::var("RACES").ok().map_or(usual, |n| n.parse().expect("RACES is a number"))
+}
+
+/// Waits until everything that sessions owe each other is done.
+pub async fn settled(store: &dyn Store) {
+    let far = clock::now().saturating_add(Duration::from_secs(86_400)).expect("a time");
+    while !store.outbox_due(far, 1_000).await.expect("read").is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

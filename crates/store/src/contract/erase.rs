@@ -6,7 +6,7 @@ use roundtable_protocol::{Rev, Role, Seq, Stream, StreamSet, UserId};
 
 use super::{Log, assert_verifies, at, body, id, texts};
 use crate::Store;
-use crate::types::{AppendError, StateSnapshot, ViewKey, ViewSnapshot};
+use crate::types::{AppendError, Deletion, StateSnapshot, ViewKey, ViewSnapshot};
 
 const MAIN: Stream = Stream::Main;
 const HEAD: ViewKey = ViewKey::Head(StreamSet::EMPTY.with(MAIN));
@@ -101,8 +101,13 @@ pub async fn a_deleted_session_is_gone_and_others_are_not(store: &dyn Store) {
         assert_eq!(store.put_link(link.clone()).await, Ok(true));
         links.push(link);
     }
-    assert_eq!(store.delete_session(gone.session).await, Ok(true));
-    assert_eq!(store.delete_session(gone.session).await, Ok(false));
+    assert_eq!(store.delete_session(gone.session).await, Ok(Deletion::Owes));
+    assert_eq!(gone.stream(MAIN).await.len(), 2, "nothing is gone while something is owed");
+    let owed = store.outbox_due(at(0), 10).await.expect("reads");
+    let owed = owed.iter().find(|row| row.session == gone.session).expect("it waits");
+    assert_eq!(store.outbox_done(owed.id).await, Ok(true));
+    assert_eq!(store.delete_session(gone.session).await, Ok(Deletion::Done));
+    assert_eq!(store.delete_session(gone.session).await, Ok(Deletion::NoSuch));
     assert_eq!(store.head(gone.session).await, Ok(None));
     assert_eq!(gone.stream(MAIN).await, []);
     assert_eq!(store.session(gone.session).await, Ok(None));

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Log, at, id};
 use crate::Store;
-use crate::types::{BlobHash, StoredAttachment};
+use crate::types::{BlobHash, Deletion, StoredAttachment};
 
 const MAIN: Stream = Stream::Main;
 
@@ -171,7 +171,7 @@ pub async fn a_deleted_session_takes_its_files(store: &dyn Store) {
     let mut log = Log::born(store).await;
     let (posted, waiting) = (upload(store, log.session, "posted").await, upload(store, log.session, "waiting").await);
     attach(&mut log, &posted).await;
-    assert_eq!(store.delete_session(log.session).await, Ok(true));
+    assert_eq!(store.delete_session(log.session).await, Ok(Deletion::Done));
     for file in [posted, waiting] {
         assert_eq!(store.attachments(log.session, vec![file.attachment.id]).await, Ok(vec![]));
         assert_eq!(content(store, file.hash).await, None);

@@ -4,7 +4,7 @@ use roundtable_protocol::{EventId, Rev, Seq, SessionId, Stream};
 
 use super::{Log, body, id, texts};
 use crate::Store;
-use crate::types::{Found, READ_BYTES, StoredEvent, Verification};
+use crate::types::{Deletion, Found, READ_BYTES, StoredEvent, Verification};
 
 const MAIN: Stream = Stream::Main;
 const SIDE: Stream = Stream::Side;
@@ -103,6 +103,6 @@ pub async fn what_is_not_there_is_not_found(store: &dyn Store) {
     assert_eq!(store.state(nobody).await, Ok(None));
     assert_eq!(store.links(nobody).await, Ok(vec![]));
     assert_eq!(store.read_marks(nobody).await, Ok(vec![]));
-    assert_eq!(store.delete_session(nobody).await, Ok(false));
+    assert_eq!(store.delete_session(nobody).await, Ok(Deletion::NoSuch));
     assert_eq!(store.outbox_done(77).await, Ok(false));
 }

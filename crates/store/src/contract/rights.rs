@@ -6,7 +6,7 @@ use roundtable_protocol::{LinkId, ProjectId, Role, SessionId, Stream, UserId};
 
 use super::{Log, at, id};
 use crate::Store;
-use crate::types::{AppendError, Link, Login, ShareCode, TokenHash, User, UserPatch};
+use crate::types::{AppendError, Deletion, Link, Login, ShareCode, TokenHash, User, UserPatch};
 
 /// Returns a link that leads into `session` for ever.
 pub(super) fn link(session: SessionId) -> Link {
@@ -176,7 +176,7 @@ pub async fn a_share_code_opens_its_session_while_it_is_open(store: &dyn Store) 
     assert_eq!(store.share_code(log.session).await, Ok(ShareCode::Never));
     let other = in_state(store, SessionState::Active).await;
     assert_eq!(store.put_share_code(other.session, "ABCDEF".to_owned(), false).await, Ok(true), "free again");
-    assert_eq!(store.delete_session(other.session).await, Ok(true));
+    assert_eq!(store.delete_session(other.session).await, Ok(Deletion::Done));
     assert_eq!(store.session_by_code("ABCDEF".to_owned()).await, Ok(None));
     assert_eq!(store.put_share_code(SessionId(id()), "GHJKLM".to_owned(), true).await, Ok(false));
 }

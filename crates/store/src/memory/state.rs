@@ -15,9 +15,9 @@ use uuid::Uuid;
 use crate::admit::{Position, admit};
 use crate::chain::{self, GENESIS, Hash, Kept, Salt, Walk};
 use crate::types::{
-    AppendError, Appended, Birth, BlobHash, Commit, DirectoryEntry, DocumentUpdate, Found, Link, Login, NewEvent,
-    OutboxRow, PageToken, READ_BYTES, SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment, StoredEvent,
-    TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
+    AppendError, Appended, Birth, BlobHash, Commit, Deletion, DirectoryEntry, DocumentUpdate, Found, Link, Login,
+    NewEvent, OutboxRow, PageToken, READ_BYTES, SessionHead, ShareCode, StateSnapshot, StoreError, StoredAttachment,
+    StoredEvent, TokenHash, Totals, User, Verification, ViewKey, ViewSnapshot,
 };
 
 /// Everything.
@@ -262,11 +262,16 @@ impl State {
         entries
     }
 
-    pub(super) fn delete_session(&mut self, session: SessionId) -> bool {
+    pub(super) fn delete_session(&mut self, session: SessionId) -> Deletion {
+        if self.outbox.values().any(|row| row.session == session) {
+            return Deletion::Owes;
+        }
+        if self.sessions.remove(&session).is_none() {
+            return Deletion::NoSuch;
+        }
         self.links.retain(|_, link| link.session != session);
-        self.outbox.retain(|_, row| row.session != session);
         self.drop_attachments(|attachment| attachment.session == session);
-        self.sessions.remove(&session).is_some()
+        Deletion::Done
     }
 
     pub(super) fn totals(&self) -> Totals {

@@ -9,7 +9,7 @@ use super::value::{int, micros, role_number, uint};
 use super::writer::Tx;
 use super::{attachments, blob, read};
 use crate::chain::{GENESIS, Hash};
-use crate::types::{Link, Login, StateSnapshot, TokenHash, User, UserPatch, ViewKey, ViewSnapshot};
+use crate::types::{Deletion, Link, Login, StateSnapshot, TokenHash, User, UserPatch, ViewKey, ViewSnapshot};
 
 /// Cuts the column into the hash of each stream.
 pub(super) fn split_tips(column: &[u8]) -> [Hash; 4] {
@@ -107,8 +107,12 @@ pub(super) fn put_view(tx: &mut Tx<'_>, session: SessionId, key: ViewKey, snapsh
 }
 
 /// Empties every row of a session in the heaps and deletes it everywhere else.
-pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<bool> {
-    let Some(hot) = tx.hot(session)? else { return Ok(false) };
+pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<Deletion> {
+    let Some(hot) = tx.hot(session)? else { return Ok(Deletion::NoSuch) };
+    let owes = "SELECT EXISTS (SELECT 1 FROM outbox WHERE session = ?1 AND due_at IS NOT NULL)";
+    if tx.conn.prepare_cached(owes)?.query_row([hot.row], |row| row.get(0))? {
+        return Ok(Deletion::Owes);
+    }
     tx.forget(session);
     tx.erases = true;
     let run = |sql: &str| tx.conn.prepare_cached(sql)?.execute([hot.row]).map(|_| ());
@@ -121,8 +125,6 @@ pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<bool
              causes = NULL, header = x'', salt = NULL, body = x'', hash = x'' WHERE session = ?1")?;
     run("DELETE FROM seals WHERE session = ?1")?;
     run("UPDATE document_updates SET session = -id, document = x'', actor = NULL, bytes = x'' WHERE session = ?1")?;
-    run("UPDATE outbox SET due_at = NULL, kind = '', idempotency_key = x'', body = x''
-         WHERE session = ?1 AND due_at IS NOT NULL")?;
     drop_views(tx.conn, hot.row)?;
     attachments::drop_of_session(tx.conn, hot.row)?;
     run("DELETE FROM blobs WHERE id IN (
@@ -130,7 +132,7 @@ pub(super) fn delete_session(tx: &mut Tx<'_>, session: SessionId) -> Result<bool
          )")?;
     // Members, links, read marks and what else refers to the session go with it.
     run("DELETE FROM sessions WHERE id = ?1")?;
-    Ok(true)
+    Ok(Deletion::Done)
 }
 
 pub(super) fn put_user(tx: &Tx<'_>, user: &User) -> Result<bool> {

@@ -165,7 +165,7 @@ async fn compacting_gives_space_back_and_keeps_everything_else() {
         kept.post(&[(MAIN, "short")]).await;
         doomed.post(&[(MAIN, &long)]).await;
     }
-    assert_eq!(store.delete_session(doomed.session).await, Ok(true));
+    assert_eq!(store.delete_session(doomed.session).await, Ok(crate::Deletion::Done));
     let size = || std::fs::metadata(folder.path().join(FILE)).expect("there").len();
     let before = size();
     store.compact().await.expect("compacts");

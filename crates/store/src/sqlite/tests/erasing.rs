@@ -165,7 +165,7 @@ async fn no_copy_of_a_text_stays_behind_when_its_neighbours_change() {
     // messages of those that stay.
     let kept = [1, 5, 9];
     for (_, log) in logs.iter().enumerate().filter(|(n, _)| !kept.contains(n)) {
-        assert_eq!(store.delete_session(log.session).await, Ok(true));
+        assert_eq!(store.delete_session(log.session).await, Ok(crate::Deletion::Done));
     }
     for round in (0..60).step_by(3) {
         for n in kept {
@@ -202,7 +202,9 @@ async fn a_deleted_session_is_in_no_file() {
     let state = StateSnapshot { session: log.session, format: 1, rev: log.rev, bytes: CANARY.into() };
     store.put_state(state).await.expect("kept");
     assert_ne!(grep(folder.path(), CANARY), [], "it is there to be found");
-    assert_eq!(store.delete_session(log.session).await, Ok(true));
+    let owed = store.outbox_due(super::at(0), 1).await.expect("reads");
+    assert_eq!(store.outbox_done(owed[0].id).await, Ok(true));
+    assert_eq!(store.delete_session(log.session).await, Ok(crate::Deletion::Done));
     assert_eq!(grep(folder.path(), CANARY), []);
     assert_eq!(assert_verifies(&store, &other).await, 0);
 }

@@ -57,7 +57,7 @@ async fn deleting_a_session_of_long_texts_makes_room() {
     fill(&mut doomed).await;
     let commit = log.commit(&[(MAIN, &"y".repeat(50_000))]);
     assert_eq!(store.append(commit.clone()).await, Err(AppendError::Full));
-    assert_eq!(store.delete_session(doomed.session).await, Ok(true));
+    assert_eq!(store.delete_session(doomed.session).await, Ok(crate::Deletion::Done));
     log.append(commit).await.expect("written now");
     assert_eq!(assert_verifies(&store, &log).await, 0);
 }
