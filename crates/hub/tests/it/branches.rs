@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roundtable_protocol::branching::{HeadMoved, MergeHow, RestoreHow};
-use roundtable_protocol::command::{BranchMerge, CheckpointRestore, MessagePost};
-use roundtable_protocol::{BranchId, Command, Problem, SessionId, Stream, UserId};
-
-use roundtable_hub::clock;
+use roundtable_hub::{BranchList, clock};
+use roundtable_protocol::branching::{CheckpointInfo, HeadMoved, MergeHow, RestoreHow};
+use roundtable_protocol::command::{BranchMerge, CheckpointRestore, ContextPatch, MessagePost};
+use roundtable_protocol::context::OpenConflict;
+use roundtable_protocol::{BranchId, Command, Event, Problem, Seq, SessionId, Stream, UserId};
+use serde_json::{Value, json};
 
 use crate::faulty::{Fate, Faulty, Refusal};
 use crate::support::House;
@@ -104,8 +105,66 @@ async fn many_who_write_at_once_each_get_what_they_chose() {
     }
 }
 
-/// Does `what` while the store fails in each way there is; then everything is as before or as after, never between.
-async fn before_or_after(what: impl AsyncFn(&House, SessionId, UserId, BranchId, BranchId) -> Result<(), Problem>) {
+/// What can be told of a session: its branches with the line and the context of each, its checkpoints, its events.
+#[derive(Debug, PartialEq)]
+struct Everything {
+    branches: BranchList,
+    lines: Vec<Vec<String>>,
+    contexts: Vec<(Seq, Value)>,
+    written: Vec<Vec<Seq>>,
+    conflicts: Vec<OpenConflict>,
+    checkpoints: Vec<CheckpointInfo>,
+    events: Vec<Event>,
+}
+
+impl Everything {
+    /// Returns what `place.write` has left on each branch.
+    fn values(&self) -> Vec<u64> {
+        self.contexts.iter().filter_map(|(_, value)| value["at"].as_u64()).collect()
+    }
+}
+
+async fn everything(house: &House, session: SessionId, user: UserId) -> Everything {
+    let branches = house.manager.branches(session, user).await.expect("read");
+    let (mut lines, mut contexts, mut written) = (vec![], vec![], vec![]);
+    for branch in &branches.branches {
+        lines.push(texts(house, session, user, branch.id).await);
+        let read = house.manager.context_on(session, user, Some(branch.id), "", None).await.expect("read");
+        contexts.push((read.version, read.value));
+        let history = house.manager.context_history(session, user, Some(branch.id), None, 1_000).await.expect("read");
+        written.push(history.into_iter().map(|write| write.version).collect());
+    }
+    let checkpoints = house.manager.checkpoints(session, user).await.expect("read");
+    let events = house.manager.history(session, user, MAIN, Seq::ZERO, 1_000).await.expect("read");
+    let conflicts = house.manager.context_conflicts(session, user).await.expect("read");
+    Everything { branches, lines, contexts, written, conflicts, checkpoints, events }
+}
+
+/// A session of Ana's with two branches, and a house that knows it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    house: &'a House,
+    session: SessionId,
+    ana: UserId,
+    main: BranchId,
+    branch: BranchId,
+}
+
+impl Place<'_> {
+    async fn write(self, branch: BranchId, value: u64) {
+        let merge = Some(json!({ "at": value }));
+        let patch = ContextPatch { branch: Some(branch), merge, ..ContextPatch::default() };
+        self.house.manager.update_context(self.session, self.ana, patch).await.expect("written");
+    }
+}
+
+/// Does `what` with what was prepared while the store fails in each way there is; then everything is as before or as after,
+/// never between. Returns what there was after each time that it was done.
+async fn before_or_after<P>(
+    prepare: impl AsyncFn(Place<'_>) -> P,
+    what: impl AsyncFn(Place<'_>, P) -> Result<(), Problem>,
+) -> Vec<Everything> {
+    let mut done = Vec::new();
     for fate in
         [Fate::Refused(Refusal::Full), Fate::Refused(Refusal::Unavailable), Fate::WrittenUnknown, Fate::LostUnknown]
     {
@@ -113,70 +172,80 @@ async fn before_or_after(what: impl AsyncFn(&House, SessionId, UserId, BranchId,
         let house = House::over(store.clone());
         let (session, ana) = house.session().await;
         let (main, branch) = forked(&house, session, ana).await;
-        let set = |branch, value| {
-            let merge = Some(serde_json::json!({ "at": value }));
-            roundtable_protocol::command::ContextPatch { branch, merge, ..Default::default() }
-        };
-        house.manager.update_context(session, ana, set(None, 1)).await.expect("written");
-        house.manager.update_context(session, ana, set(Some(branch), 2)).await.expect("written");
-        let look = async |house: &House| {
-            let context = house.manager.context(session, ana, "/at", None).await.expect("read");
-            let list = house.manager.branches(session, ana).await.expect("read");
-            let made = house.manager.checkpoints(session, ana).await.expect("read");
-            (list, texts(house, session, ana, main).await, made, context)
-        };
-        let before = look(&house).await;
+        let place = Place { house: &house, session, ana, main, branch };
+        place.write(main, 1).await;
+        place.write(branch, 2).await;
+        let prepared = prepare(place).await;
+        let before = everything(&house, session, ana).await;
         store.next(&[fate]);
-        let done = what(&house, session, ana, main, branch).await;
-        let after = look(&house).await;
-        assert_eq!(done.is_err(), before == after, "refused: as before; done: as after");
+        let refused = what(place, prepared).await.is_err();
+        let after = everything(&house, session, ana).await;
+        assert_eq!(refused, matches!(fate, Fate::Refused(_)), "what is unknown is found out");
+        assert_eq!(refused, before == after, "refused: as before; done: as after");
         // Another server that reads the log finds the same.
-        assert_eq!(look(&House::over(store)).await, after);
+        assert_eq!(everything(&House::over(store), session, ana).await, after);
+        if !refused {
+            done.push(after);
+        }
+    }
+    done
+}
+
+async fn nothing(_: Place<'_>) {}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_is_there_or_not() {
+    let make = async |Place { house, session, ana, .. }: Place<'_>, ()| {
+        house.manager.checkpoint(session, ana, clock::new_key(), "Here").await.map(drop)
+    };
+    for after in before_or_after(nothing, make).await {
+        assert_eq!(after.checkpoints.len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_is_there_or_not() {
-    before_or_after(async |house, session, ana, _, _| {
-        house.manager.checkpoint(session, ana, clock::new_key(), "Here").await.map(drop)
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn adopting_and_picking_happen_whole_or_not_at_all() {
-    before_or_after(async |house, session, ana, main, branch| {
+    let adopt = async |Place { house, session, ana, main, branch }: Place<'_>, ()| {
         let adopt = merge(main, branch, MergeHow::Adopt);
         house.manager.merge(session, ana, clock::new_key(), adopt).await.map(drop)
-    })
-    .await;
-    before_or_after(async |house, session, ana, main, branch| {
+    };
+    for after in before_or_after(nothing, adopt).await {
+        assert_eq!(after.lines, [["one", "other"], ["one", "other"]]);
+        assert_eq!(after.values(), [2, 2]);
+    }
+    let pick = async |Place { house, session, ana, main, branch }: Place<'_>, ()| {
         let other = house.manager.path(session, ana, branch, None, 1).await?[0].message.id;
         let pick = BranchMerge { messages: vec![other], ..merge(main, branch, MergeHow::Pick) };
         house.manager.merge(session, ana, clock::new_key(), pick).await.map(drop)
-    })
-    .await;
+    };
+    for after in before_or_after(nothing, pick).await {
+        assert_eq!(after.lines, [vec!["one", "two", "other"], vec!["one", "other"]]);
+        assert_eq!(after.values(), [1, 2]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn going_back_in_place_moves_every_head_or_none() {
-    for fate in [Fate::Refused(Refusal::Unavailable), Fate::WrittenUnknown, Fate::LostUnknown] {
-        let store = Arc::new(Faulty::default());
-        let house = House::over(store.clone());
-        let (session, ana) = house.session().await;
-        let (main, branch) = forked(&house, session, ana).await;
+async fn going_back_moves_every_head_and_takes_every_context_back_or_changes_nothing() {
+    let go_on = async |place: Place<'_>| {
+        let Place { house, session, ana, main, branch } = place;
         let point = house.manager.checkpoint(session, ana, clock::new_key(), "Here").await.expect("made");
         house.post(session, ana, MAIN, "later").await.expect("said");
-        say(&house, session, ana, MessagePost { branch: Some(branch), ..post("later there") }).await;
-        store.next(&[fate]);
-        let (checkpoint, how) = (point.checkpoint.id, RestoreHow::InPlace);
+        say(house, session, ana, MessagePost { branch: Some(branch), ..post("later there") }).await;
+        place.write(main, 3).await;
+        place.write(branch, 4).await;
+        point.checkpoint.id
+    };
+    let back = async |Place { house, session, ana, .. }: Place<'_>, checkpoint, how| {
         let back = CheckpointRestore { checkpoint, how, branch: None, name: None };
-        let done = house.manager.restore(session, ana, clock::new_key(), back).await;
-        let lengths = async |house: &House| {
-            (texts(house, session, ana, main).await.len(), texts(house, session, ana, branch).await.len())
-        };
-        let expected = if done.is_ok() { (2, 2) } else { (3, 3) };
-        assert_eq!(lengths(&house).await, expected);
-        assert_eq!(lengths(&House::over(store)).await, expected, "whoever reads the log finds the same");
+        house.manager.restore(session, ana, clock::new_key(), back).await.map(drop)
+    };
+    for after in before_or_after(go_on, async |place, point| back(place, point, RestoreHow::InPlace).await).await {
+        assert_eq!(after.lines, [["one", "two"], ["one", "other"]]);
+        assert_eq!(after.values(), [1, 2]);
+    }
+    for after in before_or_after(go_on, async |place, point| back(place, point, RestoreHow::Branch).await).await {
+        let lines = [vec!["one", "two", "later"], vec!["one", "other", "later there"], vec!["one", "two"]];
+        assert_eq!(after.lines, lines);
+        assert_eq!(after.values(), [3, 4, 1]);
     }
 }
