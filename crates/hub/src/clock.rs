@@ -1,5 +1,6 @@
 //! The time, in one place.
 
+use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ fn forward(last: Option<(Timestamp, Instant)>, wall: Timestamp, instant: Instant
 /// # Panics
 /// When the operating system has no randomness.
 pub fn new_key() -> Uuid {
-    uuid_v7(now(), random())
+    uuid_v7(now(), drawn())
 }
 
 /// Returns random bytes from the operating system.
@@ -44,8 +45,30 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// How much is asked for at once. Unit: bytes.
+const POOL: usize = 640;
+
+/// Returns random bytes of which the operating system was asked for many at once: every message has a key, and a call for
+/// each would take longer than the rest of making it. Each byte is given once. Secrets come from [`random`].
+fn drawn<const N: usize>() -> [u8; N] {
+    const { assert!(N <= POOL) };
+    thread_local! {
+        static LEFT: RefCell<([u8; POOL], usize)> = const { RefCell::new(([0; POOL], 0)) };
+    }
+    LEFT.with_borrow_mut(|(pool, left)| {
+        if *left < N {
+            (*pool, *left) = (random(), POOL);
+        }
+        *left -= N;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&pool[*left..*left + N]);
+        bytes
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::time::Duration;
 
     use super::*;
@@ -59,5 +82,27 @@ mod tests {
         assert_eq!(forward(None, at, then), at);
         assert_eq!(forward(Some((wall(hour), then)), at, then + second), wall(hour + second), "set back: goes on");
         assert_eq!(forward(Some((at, then)), wall(hour), then + second), wall(hour), "set forward: follows");
+    }
+
+    #[test]
+    fn no_random_byte_is_given_twice_on_any_thread() {
+        // Far more than one pool, in sizes that do not divide it.
+        let draw = || (0..1_000).flat_map(|_| [drawn::<10>().to_vec(), drawn::<13>().to_vec()]).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw)).collect();
+        let all = threads.into_iter().flat_map(|thread| thread.join().expect("no panic"));
+        let mut parts = HashSet::new();
+        // Eight bytes that come twice among so few were given twice.
+        assert!(all.map(|bytes| bytes[..8].to_vec()).all(|part| parts.insert(part)));
+        assert_eq!(parts.len(), 8_000);
+    }
+
+    #[test]
+    fn keys_bear_the_time_and_are_all_different() {
+        let before = now().as_millisecond();
+        let keys: HashSet<Uuid> = (0..10_000).map(|_| new_key()).collect();
+        let after = now().as_millisecond();
+        assert_eq!(keys.len(), 10_000);
+        let made = |key: &Uuid| i64::try_from(key.as_u128() >> 80).expect("48 bits");
+        assert!(keys.iter().all(|key| (before..=after).contains(&made(key))));
     }
 }

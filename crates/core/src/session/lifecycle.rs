@@ -387,7 +387,11 @@ pub(super) fn decide_rename(by: &By<'_>, data: &SessionRename) -> Result<Decisio
 /// Calls a session that nobody has named after a message in `main`, in the same decision that posts it.
 /// Returns whether it did.
 pub(super) fn title_by(session: &Session, draft: &mut Draft, posted: EventId, text: &str) -> bool {
-    let Some(title) = text::title_of(text).filter(|_| session.lifecycle.untitled) else { return false };
+    // Asked first: making a title of every message would cost more than the rest of deciding it.
+    if !session.lifecycle.untitled {
+        return false;
+    }
+    let Some(title) = text::title_of(text) else { return false };
     let made_from = Some(MessageId(posted.0));
     draft.push(Stream::Main, vec![posted], SessionRenamed { title, made_from, untitled: false, redacted: false });
     true
