@@ -87,6 +87,9 @@ async def main(subscribers, callers, seconds):
     for n in range(subscribers):
         await manager.let_in(session, f"reader {n}", "viewer")
         asyncio.ensure_future(read(manager.watch(session, f"reader {n}")))
+    # Everybody has read who else has come: what counts begins now.
+    while any(not queue.empty() for queue in manager.sessions[session].queues):
+        await asyncio.sleep(0)
     text = "what was decided, and why " * 8
     sent, ends = [0], time.perf_counter() + seconds
 

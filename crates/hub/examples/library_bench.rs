@@ -66,7 +66,10 @@ async fn read(mut watcher: Watcher, received: Arc<AtomicU64>) {
             last = last.max(to.0);
             assert_eq!(stream, Stream::Main);
         } else if frame.kind() == "lagging" {
-            watcher.catch_up(Stream::Main, roundtable_protocol::Seq(last)).await.expect("it may still read");
+            match watcher.catch_up(Stream::Main, roundtable_protocol::Seq(last)).await {
+                Err(problem) if problem.code == roundtable_protocol::Code::ShuttingDown => return,
+                caught_up => caught_up.expect("it may still read"),
+            }
         } else if frame.kind() == "snapshot" {
             let at = frame_head(frame.text());
             received.fetch_add(at.saturating_sub(last), Ordering::Relaxed);

@@ -158,7 +158,7 @@ impl Report {
     /// Adds the lines about the engine as a library.
     pub fn library(&mut self, figures: &[library::Figures]) {
         for of in figures {
-            let ratio = of.memory / of.asyncio;
+            let ratio = of.ratio();
             let ours = format!(
                 "{}/s; plain asyncio, which keeps a list: {}/s: {ratio:.2}x; over SQLite {}/s",
                 thousands(of.memory),
@@ -296,6 +296,17 @@ fn thousands(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_library_keeps_its_promise_only_at_twenty_times_python() {
+        let of = |memory, watchers| library::Figures { watchers, memory, sqlite: 9_000.0, asyncio: 10_000.0 };
+        let mut report = Report::default();
+        report.library(&[of(4_000.0, 1), of(200_000.0, 100)]);
+        let [slow, fast] = &report.rows[..] else { panic!("a line for each number of watchers") };
+        assert_eq!((slow.held, fast.held), (Some(false), Some(true)));
+        assert_eq!(slow.ours, "4,000/s; plain asyncio, which keeps a list: 10,000/s: 0.40x; over SQLite 9,000/s");
+        assert!(fast.ours.contains("20.00x") && fast.what.ends_with("watched by 100"), "{} {}", fast.what, fast.ours);
+    }
 
     #[test]
     fn numbers_are_written_for_people() {
