@@ -90,6 +90,7 @@ soak: page
 	$(STEP) 'context oracle' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-core --test it context
 	$(STEP) 'two servers' env RACES=$(SOAK_RACES) cargo test --release --locked --quiet --package roundtable-hub --test it over_two_managers
 	$(STEP) 'revoked rights' env RACES=$(SOAK_RACES) cargo test --release --locked --quiet --package roundtable-hub --test it a_demotion_that_races
+	$(STEP) 'copies of what is erased' env RACES=$(SOAK_RACES) cargo test --release --locked --quiet --package roundtable-hub --test it races::
 	$(STEP) 'rubbish' env PROPTEST_CASES=$(SOAK_CASES) cargo test --release --locked --quiet --package roundtable-server --test it rubbish
 	$(STEP) 'kill' $(TARGET)/release/xtask kill --rounds $(SOAK_ROUNDS)
 	$(STEP) 'bad days' $(TARGET)/release/xtask kill --bad-days
