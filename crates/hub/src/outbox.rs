@@ -22,6 +22,10 @@ use uuid::Uuid;
 
 use crate::frame::Frame;
 
+mod behind;
+
+pub(crate) use behind::{Behind, Placed};
+
 /// Most bytes that wait for one connection.
 pub const BACKLOG_BYTES: usize = 1024 * 1024;
 /// Most frames that wait for one connection.
@@ -62,6 +66,7 @@ pub struct Outbox {
     filled: Notify,
     drained: Notify,
     submitted: AtomicU64,
+    behind: Behind,
 }
 
 #[derive(Default)]
@@ -116,6 +121,7 @@ impl Outbox {
             filled: Notify::new(),
             drained: Notify::new(),
             submitted: AtomicU64::new(0),
+            behind: Behind::default(),
         })
     }
 
@@ -382,6 +388,11 @@ impl Outbox {
         if s.gate.is_none_or(|g| order < g.order) {
             s.gate = Some(Gate { order, key });
         }
+    }
+
+    /// Returns the commands that wait behind one that is not with its room yet.
+    pub(crate) fn behind(&self) -> &Behind {
+        &self.behind
     }
 
     /// Notes that a submitted command is answered before any room saw it.

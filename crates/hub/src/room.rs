@@ -138,6 +138,16 @@ pub(crate) enum Reply {
     Nobody,
 }
 
+impl Reply {
+    /// Returns the connection that is answered, with the number of its frame and its place in the order of submission.
+    pub(crate) fn connection(&self) -> Option<(Arc<Outbox>, u64, u64)> {
+        match self {
+            Self::Connection { outbox, re, order } => Some((Arc::clone(outbox), *re, *order)),
+            Self::Waiter(_) | Self::Nobody => None,
+        }
+    }
+}
+
 /// A command is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {

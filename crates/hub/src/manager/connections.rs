@@ -9,11 +9,12 @@ use roundtable_protocol::frame::{Ack, COMMAND_WINDOW, CommandFrame, EphemeralIn,
 use roundtable_protocol::model::SessionState;
 use roundtable_protocol::{Code, Command, Permission, Problem, SessionId, UserId};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use super::SessionManager;
 use crate::frame::Frame;
 use crate::lanes;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Placed};
 use crate::room::{Input, Queued, Reply, Subscription, fingerprint};
 
 impl SessionManager {
@@ -108,41 +109,47 @@ impl SessionManager {
     /// ```
     pub fn submit(&self, user: UserId, outbox: &Arc<Outbox>, frame: &CommandFrame, envelope: Envelope) {
         let (session, key, re) = (frame.session_id, envelope.key, frame.id);
-        let refuse = |problem| {
-            let error = ErrorFrame { re: Some(re), session_id: Some(session), problem };
-            outbox.push(Frame::encode(&ServerFrame::Error(error)));
-        };
         let order = match outbox.submit(session, key, COMMAND_WINDOW) {
             Ok(order) => order,
-            Err(refused) => return refuse(refused.into()),
+            Err(refused) => return refuse(outbox, session, re, refused.into()),
         };
         let fingerprint = fingerprint(user, &envelope);
         let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
         let (caller, subject) = (Caller::User(user), Subject::Stranger);
-        let resumes = matches!(envelope.command, Command::SessionResume(_));
-        let queued = Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 };
-        if resumes {
-            // Whoever resumes waits for the assistant; commands behind it do not.
-            let (manager, outbox) = (self.clone(), Arc::clone(outbox));
-            tokio::spawn(async move {
-                let handed = match manager.check_reached(session, user).await {
-                    Ok(()) => manager.send(session, Input::Command(Box::new(queued))),
-                    Err(problem) => Err(problem),
-                };
-                if let Err(problem) = handed {
-                    outbox.answered(session);
-                    let error = ErrorFrame { re: Some(re), session_id: Some(session), problem };
-                    outbox.push(Frame::encode(&ServerFrame::Error(error)));
-                }
-            });
-            return;
-        }
-        if let Err(problem) = self.send(session, Input::Command(Box::new(queued))) {
-            if problem.retryable {
-                outbox.close_gate(session, order, key);
+        let queued = Box::new(Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 });
+        let asks_first = resumes(&queued);
+        match outbox.behind().place(session, queued, asks_first) {
+            Placed::Free(queued) => self.hand_on(session, queued),
+            Placed::Waits => {}
+            Placed::First => {
+                let (manager, outbox) = (self.clone(), Arc::clone(outbox));
+                tokio::spawn(async move { manager.hand_on_in_order(session, user, &outbox).await });
             }
-            outbox.answered(session);
-            refuse(problem);
+        }
+    }
+
+    /// Hands on what waits behind somebody's `session.resume`, that first: it waits for the assistant, and what the
+    /// connection has sent behind it must be decided behind it.
+    async fn hand_on_in_order(&self, session: SessionId, user: UserId, outbox: &Outbox) {
+        while let Some(queued) = outbox.behind().next(session) {
+            let reached = match resumes(&queued) {
+                true => self.check_reached(session, user).await,
+                false => Ok(()),
+            };
+            match reached {
+                Ok(()) => self.hand_on(session, queued),
+                Err(problem) => turn_down(session, &queued, problem),
+            }
+        }
+    }
+
+    /// Hands a connection's command to its room, or answers that it cannot be.
+    fn hand_on(&self, session: SessionId, queued: Box<Queued>) {
+        let (key, reply) = (queued.envelope.key, queued.reply.connection());
+        if let Err(problem) = self.send(session, Input::Command(queued))
+            && let Some((outbox, re, order)) = reply
+        {
+            answer_instead(session, &outbox, (re, order, key), problem);
         }
     }
 
@@ -243,4 +250,28 @@ impl SessionManager {
             }
         }
     }
+}
+
+fn resumes(queued: &Queued) -> bool {
+    matches!(queued.envelope.command, Command::SessionResume(_))
+}
+
+/// Answers a command that no room gets.
+fn turn_down(session: SessionId, queued: &Queued, problem: Problem) {
+    if let Some((outbox, re, order)) = queued.reply.connection() {
+        answer_instead(session, &outbox, (re, order, queued.envelope.key), problem);
+    }
+}
+
+fn answer_instead(session: SessionId, outbox: &Outbox, (re, order, key): (u64, u64, Uuid), problem: Problem) {
+    if problem.retryable {
+        outbox.close_gate(session, order, key);
+    }
+    outbox.answered(session);
+    refuse(outbox, session, re, problem);
+}
+
+fn refuse(outbox: &Outbox, session: SessionId, re: u64, problem: Problem) {
+    let error = ErrorFrame { re: Some(re), session_id: Some(session), problem };
+    outbox.push(Frame::encode(&ServerFrame::Error(error)));
 }

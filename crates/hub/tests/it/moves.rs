@@ -187,3 +187,53 @@ async fn a_session_is_resumed_only_once_its_assistant_can_be_reached_by_call_and
     reader.until(|f| matches!(f, ServerFrame::Ok(ok) if ok.re == 8)).await;
     assert_eq!(house.manager.standing(session, ana).await.expect("there").info.state, SessionState::Active);
 }
+
+/// A house whose assistant answers that it is there once `there` says so.
+fn slow_to_reach() -> (House, Arc<tokio::sync::Notify>) {
+    let there = Arc::new(tokio::sync::Notify::new());
+    let asked = Arc::clone(&there);
+    let reaches: Reaches = Arc::new(move |_| {
+        let asked = Arc::clone(&asked);
+        Box::pin(async move {
+            asked.notified().await;
+            None
+        })
+    });
+    (House::with(Arc::new(MemoryStore::default()), HubConfig { reaches, ..HubConfig::default() }), there)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_sends_behind_a_resume_is_decided_behind_it() {
+    let (house, there) = slow_to_reach();
+    let (session, ana) = house.session().await;
+    house.manager.fail(session, "disk_failing", "The disk is failing.").await.expect("failed");
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    house.submit(&reader, session, ana, 1, envelope(MAIN, Command::SessionResume(SessionResume {})));
+    for re in 2..6 {
+        house.submit(&reader, session, ana, re, envelope(MAIN, post(&format!("n {re}"), false)));
+    }
+    reader.settle().await;
+    assert!(!reader.frames.iter().any(|f| matches!(f, ServerFrame::Ok(_) | ServerFrame::Error(_))), "all wait");
+    there.notify_one();
+    reader.until_text("n 5").await;
+    // Nothing waits any more: what follows goes on by itself.
+    house.submit(&reader, session, ana, 6, envelope(MAIN, post("n 6", false)));
+    reader.until(|f| matches!(f, ServerFrame::Ok(ok) if ok.re == 6)).await;
+    let answered = reader.frames.iter().filter_map(|f| if let ServerFrame::Ok(ok) = f { Some(ok.re) } else { None });
+    assert_eq!(answered.collect::<Vec<_>>(), (1..7).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_behind_a_resume_that_is_refused_is_answered_all_the_same() {
+    let (house, _there) = slow_to_reach();
+    let (session, ana) = house.session().await;
+    house.manager.pause(session, ana, None).await.expect("paused");
+    let mut reader = house.reader(session, ana, &[MAIN]).await;
+    house.submit(&reader, session, ana, 1, envelope(MAIN, Command::SessionResume(SessionResume {})));
+    house.submit(&reader, session, ana, 2, envelope(MAIN, post("I tried", false)));
+    house.submit(&reader, session, ana, 3, envelope(MAIN, Command::SessionResume(SessionResume {})));
+    reader.until(|f| matches!(f, ServerFrame::Error(e) if e.re == Some(3))).await;
+    let place = |wanted: &dyn Fn(&ServerFrame) -> bool| reader.frames.iter().position(wanted).expect("answered");
+    let refused = place(&|f| matches!(f, ServerFrame::Error(e) if e.re == Some(1)));
+    assert!(refused < place(&|f| matches!(f, ServerFrame::Ok(ok) if ok.re == 2)));
+}
