@@ -11,6 +11,7 @@ mod host;
 mod inputs;
 mod load;
 mod lobby;
+mod lookup;
 mod publish;
 mod settle;
 

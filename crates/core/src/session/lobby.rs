@@ -59,6 +59,12 @@ impl Lobby {
         self.waiting.iter().find(|r| r.id == id)
     }
 
+    /// Returns the request of somebody who can be let in: who waits, or to whom was said no a short while ago.
+    fn approvable(&self, id: ParticipantId) -> Option<&JoinRequest> {
+        let of = |a: &&Answered| a.asked.request.id == id && a.asked.status == RequestStatus::Denied;
+        self.find(id).or_else(|| self.answered.iter().find(of).map(|a| &a.asked.request))
+    }
+
     /// Returns a refusal that still stands.
     fn denied(&self, user: UserId, now: Timestamp) -> Option<&Asked> {
         let stands = |a: &&Answered| a.asked.status == RequestStatus::Denied && a.until > now;
@@ -114,6 +120,11 @@ impl Session {
         self.lobby.waiting()
     }
 
+    /// Returns the request that approving somebody would answer: of who waits, or to whom was said no a short while ago.
+    pub fn approvable(&self, participant: ParticipantId) -> Option<&JoinRequest> {
+        self.lobby.approvable(participant)
+    }
+
     /// Returns where somebody's request to be let in stands; none when they have not asked, or it is forgotten.
     pub fn asked(&self, user: UserId) -> Option<Asked> {
         self.lobby.asked(user)
@@ -161,12 +172,7 @@ pub(super) fn decide_request(by: &By<'_>, data: &ParticipantJoin) -> Result<Deci
 
 /// Decides that somebody who waits is let in; also somebody to whom was said no a short while ago.
 pub(super) fn decide_approve(by: &By<'_>, data: &ParticipantApprove) -> Result<Decision, Rejection> {
-    let lobby = &by.session.lobby;
-    let denied = || {
-        let of = |a: &&Answered| a.asked.request.id == data.participant && a.asked.status == RequestStatus::Denied;
-        lobby.answered.iter().find(of).map(|a| &a.asked.request)
-    };
-    let request = lobby.find(data.participant).or_else(denied).ok_or_else(no_such_request)?;
+    let request = by.session.lobby.approvable(data.participant).ok_or_else(no_such_request)?;
     if request.role >= by.person()?.role {
         return Err(Rejection::new(Code::AboveYourRole));
     }

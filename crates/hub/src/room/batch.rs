@@ -5,20 +5,19 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use roundtable_access::Subject;
 use roundtable_core::{Caller, Context, Decision, Founding, Rejection, Session, Upload};
-use roundtable_protocol::command::{Envelope, Said, TurnStop};
+use roundtable_protocol::command::{Envelope, TurnStop};
 use roundtable_protocol::event::{EventBody, wire_event};
 use roundtable_protocol::model::{Membership, ParticipantKind};
 use roundtable_protocol::{
-    AttachmentId, Code, Command, Event, EventId, MessageId, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream,
-    Timestamp, UserId,
+    AttachmentId, Code, Command, Event, EventId, ParticipantId, Permission, Problem, Rev, Role, Seq, Stream, Timestamp,
+    UserId,
 };
 use roundtable_store::{Commit, NewEvent};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use roundtable_core::session::MAX_PICKED;
-
+use super::lookup::LookedUp;
 use super::{Landed, Queued, Receipt, Reply, Room};
 use crate::clock;
 use crate::fanout::OutEvent;
@@ -26,10 +25,6 @@ use crate::lineage;
 
 /// How many accepted keys a room remembers, so that a repeated one is answered without the store.
 const RECENT_KEYS: usize = 4_096;
-/// How many files of one message are looked up: one more than it may have.
-const MAX_LOOKED_UP: usize = 11;
-/// How long an upload can be posted: a little less than it is kept, so that none is thrown away while it is posted.
-const UPLOAD_USABLE: std::time::Duration = std::time::Duration::from_secs(crate::uploads::KEPT.as_secs() - 600);
 /// How often a batch is decided again before its commands are refused.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -160,8 +155,8 @@ impl Room {
         for mut queued in taken {
             let outcome = match self.known(&queued, &accepted).await {
                 Some(outcome) => outcome,
-                None => match self.looked_up(&mut queued.envelope.command).await {
-                    Ok(uploads) => self.decide(&queued, &uploads, &mut batch),
+                None => match self.look_up(&mut queued.envelope.command).await {
+                    Ok(looked_up) => self.decide(&queued, &looked_up, &mut batch),
                     Err(problem) => Outcome::Refused(problem),
                 },
             };
@@ -240,55 +235,13 @@ impl Room {
         })
     }
 
-    /// Looks up what a command names and the rules do not hold.
-    async fn looked_up(&mut self, command: &mut Command) -> Result<Vec<Upload>, Problem> {
-        if let Command::BranchMerge(merge) = command {
-            merge.said = self.said_in(&merge.messages).await?;
-        }
-        self.uploads(command).await
-    }
-
-    /// Reads what messages say now, whatever the caller says of it.
-    async fn said_in(&mut self, ids: &[MessageId]) -> Result<Vec<Said>, Problem> {
-        let numbers: std::collections::BTreeSet<u64> =
-            ids.iter().take(MAX_PICKED).filter_map(|id| self.committed.message(*id)).map(|m| m.n).collect();
-        if numbers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let numbers: Vec<u64> = numbers.into_iter().collect();
-        let read = self.views.messages(Stream::Main, &numbers, self.committed.pages(Stream::Main)).await;
-        let read = read.map_err(|error| {
-            tracing::warn!(session.id = %self.id, %error, "picked messages could not be read");
-            Problem::new(Code::Unavailable).retry_after_ms(1_000)
-        })?;
-        Ok(read.into_iter().map(|m| Said { message: m.id, text: m.text, attachments: m.attachments }).collect())
-    }
-
-    /// Looks up the files that a command names. The one place where ids of files become what is recorded of them, for
-    /// commands from wherever they come; those without files wait for nothing here.
-    async fn uploads(&mut self, command: &Command) -> Result<Vec<Upload>, Problem> {
-        let Command::MessagePost(post) = command else { return Ok(Vec::new()) };
-        if post.attachments.is_empty() {
-            return Ok(Vec::new());
-        }
-        // Core refuses more than ten; they need no looking up.
-        let ids = post.attachments.iter().take(MAX_LOOKED_UP).copied().collect();
-        let stored = self.shared.store.attachments(self.id, ids).await.map_err(|error| {
-            tracing::warn!(session.id = %self.id, %error, "uploaded files could not be looked up");
-            Problem::new(Code::Unavailable).retry_after_ms(1_000)
-        })?;
-        let oldest = self.shared.now() - UPLOAD_USABLE;
-        let usable = stored.into_iter().filter(|s| s.message.is_none() && s.created_at > oldest);
-        Ok(usable.map(|s| Upload { uploader: s.uploader, stream: s.stream, attachment: s.attachment }).collect())
-    }
-
     /// Decides a command on pending; its events are applied there.
-    fn decide(&mut self, queued: &Queued, uploads: &[Upload], batch: &mut Batch) -> Outcome {
+    fn decide(&mut self, queued: &Queued, found: &LookedUp, batch: &mut Batch) -> Outcome {
         if let Some(code) = self.refuses(queued) {
             return Outcome::Refused(Problem::new(code).retry_after_ms(1_000));
         }
-        match self.decide_on_pending(queued, uploads, batch) {
-            Ok(decision) => match self.check_choice(&queued.envelope.command) {
+        match self.decide_on_pending(queued, &found.uploads, batch) {
+            Ok(decision) => match self.check_choice(&queued.envelope.command, found) {
                 Ok(()) => self.accept(queued, decision, batch),
                 Err(problem) => Outcome::Refused(problem),
             },
@@ -296,9 +249,13 @@ impl Room {
         }
     }
 
-    /// The rules do not know which assistants there are, so a choice that they allow is looked up as well.
-    fn check_choice(&self, command: &Command) -> Result<(), Problem> {
+    /// The rules know neither assistants nor links, so what they allow is held against those as well.
+    fn check_choice(&self, command: &Command, found: &LookedUp) -> Result<(), Problem> {
         match command {
+            Command::ParticipantApprove(_) if found.link_ended => {
+                let detail = "the link that they came by has been revoked or has expired: let them ask by another";
+                Err(Problem::new(Code::LinkEnded).with_detail(detail))
+            }
             Command::SessionChangeSettings(patch) => match &patch.assistant {
                 Some(name) if *name != self.pending.settings().assistant => self.shared.config.check_assistant(name),
                 _ => Ok(()),

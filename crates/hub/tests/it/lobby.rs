@@ -1,6 +1,7 @@
 //! The lobby: who waits is told nothing, and admission admits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roundtable_hub::library::{Somebody, Update};
 use roundtable_hub::replay::Place;
@@ -9,8 +10,10 @@ use roundtable_protocol::command::ParticipantJoin;
 use roundtable_protocol::frame::StartMode;
 use roundtable_protocol::lobby::{JoinRequest, RequestStatus};
 use roundtable_protocol::model::{ParticipantKind, SettingsPatch};
-use roundtable_protocol::{Code, Problem, Role, ServerFrame, SessionId, Stream, StreamSet, UserId};
-use roundtable_store::{MemoryStore, Store};
+use roundtable_protocol::{
+    Code, DEFAULT_PROJECT, LinkId, Problem, Role, ServerFrame, SessionId, Stream, StreamSet, UserId,
+};
+use roundtable_store::{Link, MemoryStore, Store};
 
 use crate::support::{House, founding, nothing};
 
@@ -189,4 +192,74 @@ async fn asking_twice_is_asking_once() {
     assert_eq!(first, second);
     house.manager.withdraw_request(session, user).await.expect("withdrawn");
     assert_eq!(code(house.manager.withdraw_request(session, user).await), Some(Code::NotFound));
+}
+
+/// A session with a lobby, its owner, a link that ends in an hour, and somebody who waits having come by it.
+async fn waiting_by_link(house: &House, store: &dyn Store) -> (SessionId, UserId, LinkId, JoinRequest) {
+    let (session, ana) = with_lobby(house).await;
+    let (id, created_at) = (LinkId(clock::new_key()), (house.now)());
+    let link = Link {
+        id,
+        token_hash: [7; 32],
+        session,
+        role: Role::Collaborator,
+        password_hash: None,
+        created_by: ana,
+        created_at,
+        expires_at: created_at.checked_add(Duration::from_secs(300)).ok(),
+        max_uses: Some(1),
+        uses: 0,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    assert!(store.put_link(link).await.expect("kept"));
+    assert!(store.use_link(id, created_at).await.expect("used"), "asking uses it up");
+    let join = ParticipantJoin {
+        user: UserId(clock::new_key()),
+        kind: ParticipantKind::User,
+        role: Role::Collaborator,
+        display_name: "Ben".to_owned(),
+        guest: true,
+        via: Some(id),
+        colour: None,
+        vouched: false,
+    };
+    let entry = house.manager.join(session, clock::new_key(), join).await.expect("waits");
+    let Entry::Waiting(request) = entry else { panic!("{entry:?} did not wait") };
+    (session, ana, id, request)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_used_up_by_asking_still_lets_in() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana, _, request) = waiting_by_link(&house, &*store).await;
+    assert_eq!(house.manager.approve(session, ana, request.id).await.expect("admitted").id, request.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_let_in_by_a_link_that_was_revoked_while_they_waited() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana, link, request) = waiting_by_link(&house, &*store).await;
+    store.revoke_link(session, link, (house.now)()).await.expect("written").expect("there");
+    house.manager.rights_moved(DEFAULT_PROJECT);
+    let manager = &house.manager;
+    assert_eq!(code(manager.approve(session, ana, request.id).await), Some(Code::LinkEnded));
+    assert_eq!(code(manager.entry(session, request.user_id).await.map(|e| e.joined().cloned())), None);
+    assert_eq!(manager.asked(session, request.user_id).await.expect("waits").status, RequestStatus::Waiting);
+    manager.deny(session, ana, request.id, None).await.expect("not now still can be said");
+    assert_eq!(code(manager.approve(session, ana, request.id).await), Some(Code::LinkEnded), "nor later");
+    let people = manager.participants(session, ana).await.expect("seen");
+    assert!(people.iter().all(|(p, _)| p.id != request.id), "{people:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_let_in_by_a_link_that_expired_while_they_waited() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana, _, request) = waiting_by_link(&house, &*store).await;
+    tokio::time::advance(Duration::from_secs(301)).await;
+    assert_eq!(code(house.manager.approve(session, ana, request.id).await), Some(Code::LinkEnded));
+    house.manager.deny(session, ana, request.id, Some("ask for a new link")).await.expect("denied");
 }
