@@ -112,6 +112,8 @@ pub struct CopiedMessage {
     pub from: CopiedFrom,
     /// What it says.
     pub text: String,
+    /// What programs say beside the text.
+    pub data: Option<serde_json::Value>,
     /// Whether it is marked as a decision.
     pub decision: bool,
 }

@@ -235,7 +235,7 @@ impl SessionManager {
                 None => source.there(from.session, message.author, message.at, files),
             };
             let from = CopiedFrom { message: message.id, author: message.author, there: Some(Box::new(there)) };
-            CopiedMessage { from, text: message.text, decision: message.decision }
+            CopiedMessage { from, text: message.text, data: message.data, decision: message.decision }
         };
         let messages = read.into_iter().filter(|m| !m.redacted && (!m.text.is_empty() || !m.attachments.is_empty()));
         let messages = messages.map(said).collect();

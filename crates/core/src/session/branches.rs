@@ -494,7 +494,7 @@ fn pick(by: &By<'_>, data: &BranchMerge, into: &Branch, from: &Branch) -> Result
     for (i, (_, id, author)) in picked.into_iter().enumerate() {
         // Unanswered questions have said something; an answer that has not begun has not.
         let said = data.said.iter().find(|s| s.message == id && !(s.text.is_empty() && s.attachments.is_empty()));
-        let Some(Said { text, attachments, .. }) = said else {
+        let Some(Said { text, attachments, data, .. }) = said else {
             return Err(Rejection::field("/messages", Code::TextEmpty, format!("{id} says nothing yet")));
         };
         let copied = session.messages.copied_from(id).cloned();
@@ -506,6 +506,7 @@ fn pick(by: &By<'_>, data: &BranchMerge, into: &Branch, from: &Branch) -> Result
             attachments: attachments.clone(),
             parent: session.messages.recorded_parent(parent, i as u64),
             copied_from: Some(copied),
+            data: data.clone(),
             ..MessagePosted::empty()
         };
         let event = draft.push(Stream::Main, causes(session, Some(id)), posted);

@@ -116,9 +116,9 @@ pub(super) fn decide_copy(
     let mut ids: BTreeMap<MessageId, MessageId> = BTreeMap::new();
     let mut titled = false;
     for message in &copied.messages {
-        let (text, from) = (message.text.clone(), Some(message.from.clone()));
-        let event =
-            draft.push(Stream::Main, vec![], MessagePosted { text, copied_from: from, ..MessagePosted::empty() });
+        let (text, data, copied_from) = (message.text.clone(), message.data.clone(), Some(message.from.clone()));
+        let posted = MessagePosted { text, data, copied_from, ..MessagePosted::empty() };
+        let event = draft.push(Stream::Main, vec![], posted);
         let id = MessageId(event.0);
         ids.insert(message.from.message, id);
         if message.decision {

@@ -693,7 +693,12 @@ impl World {
         let (into, from) = if t.b.is_multiple_of(2) { (main, self.branch(t)) } else { (self.branch(t), main) };
         let only = self.session.compare(into, from).map(|both| both.only_b).unwrap_or_default();
         let messages: Vec<MessageId> = only.into_iter().take(3).collect();
-        let said = messages.iter().map(|id| c::Said { message: *id, text: "again".to_owned(), attachments: vec![] });
+        let said = messages.iter().map(|id| c::Said {
+            message: *id,
+            text: "again".to_owned(),
+            attachments: vec![],
+            data: None,
+        });
         let how = [MergeHow::Adopt, MergeHow::Pick, MergeHow::Summary][usize::from(t.b) % 3];
         let text = t.a.is_multiple_of(2).then(|| t.text.clone());
         let said = said.collect();

@@ -6,6 +6,7 @@
 use roundtable_core::Upload;
 use roundtable_core::session::MAX_PICKED;
 use roundtable_protocol::command::{MessagePost, Said};
+use roundtable_protocol::view::MessageView;
 use roundtable_protocol::{Code, Command, LinkId, MessageId, Problem, Stream};
 use roundtable_store::Link;
 
@@ -71,7 +72,8 @@ impl Room {
             tracing::warn!(session.id = %self.id, %error, "picked messages could not be read");
             Problem::new(Code::Unavailable).retry_after_ms(1_000)
         })?;
-        Ok(read.into_iter().map(|m| Said { message: m.id, text: m.text, attachments: m.attachments }).collect())
+        let said = |m: MessageView| Said { message: m.id, text: m.text, attachments: m.attachments, data: m.data };
+        Ok(read.into_iter().map(said).collect())
     }
 
     /// Looks up the files that a command names. The one place where ids of files become what is recorded of them, for

@@ -197,3 +197,94 @@ async fn a_session_is_deleted_only_after_its_copies_have_lost_what_it_has_lost()
     let (from, title) = lineage.forked_from.expect("told");
     assert_eq!((from.session, title), (session, None), "where it came from is known, what is gone has no title");
 }
+
+/// What programs said beside the texts of a session's main branch, as far as it is still told.
+async fn beside(house: &House, session: SessionId, user: UserId) -> Vec<serde_json::Value> {
+    let main = house.manager.standing(session, user).await.expect("seen").info.conversation_id;
+    let path = house.manager.path(session, user, main, None, 500).await.expect("read");
+    path.into_iter().rev().filter_map(|m| m.message.data).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_programs_say_beside_a_text_goes_with_it_into_every_copy_and_is_erased_with_it() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana) = house.session().await;
+    let one = say(&house, session, ana, "one").await;
+    let main = house.manager.standing(session, ana).await.expect("seen").info.conversation_id;
+    let create = BranchCreate { message: Some(one), ..BranchCreate::default() };
+    let branch = house.manager.branch(session, ana, clock::new_key(), create).await.expect("begun").id;
+    say(&house, session, ana, "two").await;
+    let sums = |total: u64| json!({"total": total, "secret": "4711"});
+    let post = |total| MessagePost {
+        branch: Some(branch),
+        text: "sums".into(),
+        data: Some(sums(total)),
+        ask: Some(false),
+        ..MessagePost::default()
+    };
+    let mut posted = Vec::new();
+    for total in [1, 2] {
+        let message = house.give(session, ana, Command::MessagePost(post(total))).await.expect("said");
+        posted.push(MessageId(message.id.0));
+    }
+    let merge = |how, messages: &[MessageId]| BranchMerge {
+        messages: messages.to_vec(),
+        ..BranchMerge {
+            into: main,
+            from: branch,
+            how,
+            if_head: None,
+            messages: vec![],
+            text: None,
+            question: None,
+            said: vec![],
+        }
+    };
+    let pick = merge(MergeHow::Pick, &posted);
+    house.manager.merge(session, ana, clock::new_key(), pick).await.expect("picked");
+    assert_eq!(beside(&house, session, ana).await, [sums(1), sums(2)], "picked");
+
+    let picked = fork(&house, session, ana, SessionFork::default()).await;
+    let of_branch = SessionFork { branch: Some(branch), ..SessionFork::default() };
+    let other = fork(&house, session, ana, of_branch).await;
+    let of_copy = fork(&house, picked, ana, SessionFork::default()).await;
+    for copy in [picked, other, of_copy] {
+        assert_eq!(beside(&house, copy, ana).await, [sums(1), sums(2)], "begun as a copy");
+    }
+    erase(&house, session, ana, posted[0]).await;
+    settled(&*store).await;
+    for copy in [session, picked, other, of_copy] {
+        assert_eq!(beside(&house, copy, ana).await, [sums(2)], "the other one stays");
+    }
+    erase(&house, session, ana, posted[1]).await;
+    settled(&*store).await;
+    for copy in [session, picked, other, of_copy] {
+        assert!(beside(&house, copy, ana).await.is_empty());
+        let log =
+            store.read(copy, Stream::Main, roundtable_protocol::Seq::ZERO, 1_000, usize::MAX).await.expect("read");
+        let kept = log.iter().any(|event| String::from_utf8_lossy(&event.body).contains("4711"));
+        assert!(!kept, "nothing of it is left in the log");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_branch_brings_what_programs_say_beside_its_texts() {
+    let house = House::new();
+    let (session, ana) = house.session().await;
+    let one = say(&house, session, ana, "one").await;
+    let main = house.manager.standing(session, ana).await.expect("seen").info.conversation_id;
+    let create = BranchCreate { message: Some(one), ..BranchCreate::default() };
+    let branch = house.manager.branch(session, ana, clock::new_key(), create).await.expect("begun").id;
+    let data = Some(json!({"total": 1}));
+    let post =
+        MessagePost { branch: Some(branch), text: "sums".into(), data, ask: Some(false), ..MessagePost::default() };
+    let posted = house.give(session, ana, Command::MessagePost(post)).await.expect("said");
+    let (into, from, how) = (main, branch, MergeHow::Adopt);
+    let merge =
+        BranchMerge { into, from, how, if_head: None, messages: vec![], text: None, question: None, said: vec![] };
+    house.manager.merge(session, ana, clock::new_key(), merge).await.expect("adopted");
+    assert_eq!(beside(&house, session, ana).await, [json!({"total": 1})]);
+    erase(&house, session, ana, MessageId(posted.id.0)).await;
+    assert!(beside(&house, session, ana).await.is_empty());
+}

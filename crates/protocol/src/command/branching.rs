@@ -145,6 +145,8 @@ pub struct Said {
     pub text: String,
     /// Its files.
     pub attachments: Vec<Attachment>,
+    /// What programs say beside the text.
+    pub data: Option<serde_json::Value>,
 }
 
 /// Data of `session.fork`: a new session that begins as a copy of this one up to a point. At most one of `message`, `seq` and

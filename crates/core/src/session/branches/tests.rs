@@ -177,7 +177,7 @@ fn adopting_moves_a_head_and_takes_back_the_questions_that_it_leaves() {
 #[test]
 fn picked_messages_are_copies_that_are_erased_with_the_original() {
     let (mut room, [one, _, other], branch) = forked();
-    let said = |id| Said { message: id, text: "other".to_owned(), attachments: vec![] };
+    let said = |id| Said { message: id, text: "other".to_owned(), attachments: vec![], data: None };
     let pick = |room: &Room, id| BranchMerge {
         messages: vec![id],
         said: vec![said(id)],
@@ -341,7 +341,7 @@ fn adopting_a_branch_takes_its_context_by_a_write_picking_and_summing_up_leave_i
     write(&mut room, "ana", None, json!({"a": 1, "only": true})).expect("written");
     write(&mut room, "ben", Some(branch), json!({"a": 2, "deep": {"er": [1]}})).expect("written");
     let before = (context(&room, main(&room)), context(&room, branch));
-    let said = vec![Said { message: other, text: "other".to_owned(), attachments: vec![] }];
+    let said = vec![Said { message: other, text: "other".to_owned(), attachments: vec![], data: None }];
     let pick = BranchMerge { messages: vec![other], said, ..merge(&room, branch, MergeHow::Pick) };
     let summary = BranchMerge { text: Some("in short".into()), ..merge(&room, branch, MergeHow::Summary) };
     for merge in [pick, summary] {

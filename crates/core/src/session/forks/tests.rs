@@ -30,6 +30,7 @@ fn copy(titled: bool) -> (Room, Session) {
     let message = |n, text: &str, decision, there| CopiedMessage {
         from: CopiedFrom { message: MessageId(id(n)), author: Actor::System, there: Some(Box::new(there)) },
         text: text.to_owned(),
+        data: None,
         decision,
     };
     let memory = Memory {
