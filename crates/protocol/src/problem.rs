@@ -123,6 +123,7 @@ codes! {
     TypeClash = "type_clash", 422, false, "The value at that path is of another type", "Caller: choose another operation, or replace the value.";
     ContextTestFailed = "context_test_failed", 409, false, "The value that the patch tests for is not there", "Caller: read the context again.";
     ContextTooLarge = "context_too_large", 413, false, "The context would be larger than 1 MiB", "Caller: take something out, or keep it as an attachment.";
+    ContextsTooLarge = "contexts_too_large", 413, false, "The contexts of all branches would be larger than 32 MiB", "Caller: take something out of a branch's context, or begin a new session from here.";
     ContextTooDeep = "context_too_deep", 422, false, "The context would be deeper than 32 levels", "Caller: write it flatter.";
     ContextTooManyPaths = "context_too_many_paths", 413, false, "The context would have more than 10,000 values", "Caller: take something out.";
     ContextValueTooLarge = "context_value_too_large", 413, false, "One value is larger than 64 KiB", "Caller: split it, or keep it as an attachment.";

@@ -40,7 +40,7 @@ mod node;
 mod path;
 mod plan;
 
-pub(super) use branches::{Documents, adopt, begin_with, restore};
+pub(super) use branches::{Documents, adopt, begin_with, check_together, restore};
 use history::{Change, History};
 use node::Node;
 use plan::{Ask, Plan, Refusal};
@@ -60,11 +60,14 @@ pub(super) struct Document {
     root: Node,
     version: Seq,
     history: History,
+    /// Of a branch other than the main one: about what it holds, and what is kept of what that replaced. Unit: bytes.
+    #[serde(skip)]
+    size: usize,
 }
 
 impl Default for Document {
     fn default() -> Self {
-        Self { root: Node::object(), version: Seq::ZERO, history: History::default() }
+        Self { root: Node::object(), version: Seq::ZERO, history: History::default(), size: 0 }
     }
 }
 

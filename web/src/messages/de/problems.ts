@@ -49,6 +49,8 @@ export default {
   type_clash: 'Was dort steht, ist von anderer Art. Ersetze es stattdessen.',
   context_test_failed: 'Der Kontext ist nicht wie erwartet. Lies ihn noch einmal.',
   context_too_large: 'Der Kontext würde größer als 1 MiB. Nimm erst etwas heraus.',
+  contexts_too_large:
+    'Die Kontexte aller Zweige würden zusammen größer als 32 MiB. Nimm aus dem Kontext eines Zweigs etwas heraus, oder beginne von hier aus eine neue Sitzung.',
   context_too_deep: 'Der Kontext wäre zu tief verschachtelt. Schreib ihn flacher.',
   context_too_many_paths: 'Der Kontext hätte mehr als 10.000 Werte. Nimm erst etwas heraus.',
   context_value_too_large: 'Ein Wert ist größer als 64 KiB. Teile ihn, oder häng ihn als Datei an.',

@@ -53,6 +53,8 @@ export default {
   type_clash: 'What stands there is of another kind. Replace it instead.',
   context_test_failed: 'The context is not as you expected. Read it again.',
   context_too_large: 'The context would be larger than 1 MiB. Take something out first.',
+  contexts_too_large:
+    'The contexts of all branches together would be larger than 32 MiB. Take something out of a branch’s context, or begin a new session from here.',
   context_too_deep: 'The context would be nested too deep. Write it flatter.',
   context_too_many_paths: 'The context would have more than 10,000 values. Take something out first.',
   context_value_too_large: 'One value is larger than 64 KiB. Split it, or attach it as a file.',

@@ -49,6 +49,8 @@ export default {
   type_clash: 'Ce qui s’y trouve est d’une autre nature. Remplacez-le plutôt.',
   context_test_failed: 'Le contexte n’est pas tel que prévu. Relisez-le.',
   context_too_large: 'Le contexte dépasserait 1 Mio. Retirez d’abord quelque chose.',
+  contexts_too_large:
+    'Les contextes de toutes les branches dépasseraient ensemble 32 Mio. Retirez quelque chose du contexte d’une branche, ou commencez une nouvelle session à partir d’ici.',
   context_too_deep: 'Le contexte serait trop imbriqué. Écrivez-le plus à plat.',
   context_too_many_paths: 'Le contexte aurait plus de 10 000 valeurs. Retirez d’abord quelque chose.',
   context_value_too_large: 'Une valeur dépasse 64 Kio. Divisez-la, ou joignez-la en fichier.',

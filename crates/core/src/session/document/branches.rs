@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use roundtable_protocol::context::{
     ChangeOp, ContextChange, ContextComparison, ContextDifference, OpName, OpenConflict, PatchOp,
 };
-use roundtable_protocol::event::{BranchCreated, ContextConflicted, ContextPatched, ContextResolved, Event};
+use roundtable_protocol::event::{BranchCreated, ContextConflicted, ContextPatched, ContextResolved, Event, EventBody};
 use roundtable_protocol::grant::Permission;
 use roundtable_protocol::ids::{BranchId, EventId, Seq, Stream};
 use roundtable_protocol::problem::Code;
@@ -20,7 +20,7 @@ use super::history::History;
 use super::node::Node;
 use super::plan::{self, Ask};
 use super::{Document, MAX_REVERTS, Strategy, path};
-use crate::context::Rejection;
+use crate::context::{Decision, Rejection};
 use crate::session::draft::{By, Draft};
 use crate::session::{Session, branches};
 
@@ -28,16 +28,50 @@ use crate::session::{Session, branches};
 const MAX_DIFFERENCES: usize = 200;
 /// Largest value that a comparison tells. Unit: bytes as JSON.
 const MAX_TOLD: usize = 2 * 1024;
+/// How much the documents of all branches but the main one may hold together, with what is kept of what they replaced; those
+/// that are at the same version count once. Unit: bytes as JSON. With 200 branches of the largest documents it would be ten
+/// times as much.
+const MAX_TOGETHER: usize = 32 * 1024 * 1024;
 
 static UNTOUCHED: LazyLock<Document> = LazyLock::new(Document::default);
 
 /// The documents of all branches, and the conflicts that wait for people.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub(in crate::session) struct Documents {
     main: Document,
     /// Of the branches that have one; the others' are untouched.
     others: BTreeMap<BranchId, Document>,
     pub(super) open: Vec<OpenConflict>,
+}
+
+/// The same as it is kept, where nothing is shared.
+#[derive(Deserialize)]
+struct Stored {
+    main: Document,
+    others: BTreeMap<BranchId, Document>,
+    open: Vec<OpenConflict>,
+}
+
+impl From<Stored> for Documents {
+    /// What was the same document before is the same one again: documents at one version hold the same.
+    fn from(stored: Stored) -> Self {
+        let Stored { main, others, open } = stored;
+        let mut known: BTreeMap<Seq, Document> = BTreeMap::new();
+        let share = |(id, mut document): (BranchId, Document)| {
+            match known.get(&document.version) {
+                Some(same) if same.history == document.history => document = same.clone(),
+                Some(same) => document.root = same.root.clone(),
+                None if document.version == main.version => document.root = main.root.clone(),
+                None => {}
+            }
+            document.weigh();
+            known.entry(document.version).or_insert_with(|| document.clone());
+            (id, document)
+        };
+        let others = others.into_iter().map(share).collect();
+        Self { main, others, open }
+    }
 }
 
 impl Documents {
@@ -57,7 +91,17 @@ impl Documents {
     }
 
     pub fn apply_patched(&mut self, event: &Event, data: &ContextPatched) {
-        self.of_mut(event.header.branch).apply_patched(event, data);
+        let document = self.of_mut(event.header.branch);
+        document.apply_patched(event, data);
+        if event.header.branch.is_some() {
+            document.weigh();
+        }
+    }
+
+    /// Returns how much the documents of all branches but the main one hold. Unit: bytes.
+    fn size(&self) -> usize {
+        let by_version: BTreeMap<Seq, usize> = self.others.values().map(|d| (d.version, d.size)).collect();
+        by_version.values().sum()
     }
 
     pub fn apply_conflicted(&mut self, event: &Event, data: &ContextConflicted) {
@@ -91,12 +135,40 @@ impl Document {
         Self { history: History::of_a_branch(), ..Self::default() }
     }
 
+    fn weigh(&mut self) {
+        self.size = self.root.measure().bytes + self.history.bytes();
+    }
+
     /// Returns what a branch that leaves at `until` begins with.
     fn fork(&self, until: Seq) -> Self {
         let history = self.history.fork(until);
         let root = if until < self.version { self.history.at(&self.root, until) } else { self.root.clone() };
         let version = history.writes().next_back().map_or(history.floor(), |write| write.seq);
-        Self { root, version, history }
+        let mut fork = Self { root, version, history, size: 0 };
+        fork.weigh();
+        fork
+    }
+}
+
+/// Checks that what was decided leaves the documents of all branches within what they may hold together, or makes it less.
+pub(in crate::session) fn check_together(session: &Session, decision: &Decision) -> Result<(), Rejection> {
+    let mut after = None;
+    for event in &decision.events {
+        let documents = || session.documents.clone();
+        match &event.body {
+            EventBody::ContextPatched(data) if event.header.branch.is_some() => {
+                after.get_or_insert_with(documents).apply_patched(event, data);
+            }
+            EventBody::BranchCreated(data) => {
+                let from = session.branches.header(data.from_branch);
+                after.get_or_insert_with(documents).apply_forked(from, data);
+            }
+            _ => {}
+        }
+    }
+    match after.map(|after| after.size()) {
+        Some(size) if size > MAX_TOGETHER && size > session.documents.size() => Err(Code::ContextsTooLarge.into()),
+        _ => Ok(()),
     }
 }
 
@@ -252,3 +324,6 @@ pub(super) fn named<'a>(by: &By<'a>, branch: Option<BranchId>) -> Result<(Option
     let header = session.branches.header(id);
     Ok((header, session.documents.of(header)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,6 +184,11 @@ impl History {
         }
     }
 
+    /// Returns how much of what was there before is kept. Unit: bytes as JSON.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Returns the oldest version that can be compared with and gone back to.
     pub fn floor(&self) -> Seq {
         self.floor
