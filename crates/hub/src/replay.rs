@@ -5,6 +5,7 @@
 //! and nothing is shown that the reader may not read now or that has been erased since.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_protocol::event::{Event, EventBody, TurnProgressed};
@@ -183,7 +184,8 @@ impl SessionManager {
     /// ```
     ///
     /// # Errors
-    /// `not_found` when there is no such session or stream for this user, `not_recorded` when the session is not recorded.
+    /// `not_found` when there is no such session or stream for this user, `not_recorded` when the session is not recorded,
+    /// `events_trimmed` for a place before now where the log is not kept from its beginning.
     pub async fn state_at(
         &self,
         session: SessionId,
@@ -192,7 +194,7 @@ impl SessionManager {
         place: &Place,
     ) -> Result<StateAt, Problem> {
         let (epoch, streams) = self.replayable(session, user, streams).await?;
-        Ok(self.fold_to(session, epoch, streams, place).await?.state)
+        Ok(self.found(session, epoch, streams, place).await?.state)
     }
 
     /// Begins a replay. Its first step is what happened after the state it starts from.
@@ -220,7 +222,7 @@ impl SessionManager {
             return Err(Problem::new(Code::InvalidField).with_field("/speed", Code::InvalidField, detail));
         }
         let (epoch, streams) = self.replayable(session, user, options.streams).await?;
-        let Folded { state, rev, rest } = self.fold_to(session, epoch, streams, &options.from).await?;
+        let Folded { state, rev, rest } = self.found(session, epoch, streams, &options.from).await?;
         Ok(Replay {
             manager: self.clone(),
             session,
@@ -254,6 +256,36 @@ impl SessionManager {
             (false, _) => Err(Problem::new(Code::NotRecorded)),
             (true, false) => Ok((epoch, readable)),
         }
+    }
+
+    /// Returns the state at a place. That of now is known also where the log is not kept from its beginning.
+    async fn found(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        streams: StreamSet,
+        place: &Place,
+    ) -> Result<Folded, Problem> {
+        match self.fold_to(session, epoch.clone(), streams, place).await {
+            Err(problem) if problem.code == Code::EventsTrimmed && *place == Place::Now => {
+                self.kept_now(session, epoch, streams).await
+            }
+            found => found,
+        }
+    }
+
+    /// Returns the state of now from the view that stands for what is gone.
+    async fn kept_now(&self, session: SessionId, epoch: Epoch, streams: StreamSet) -> Result<Folded, Problem> {
+        let views = self.ask(session, |look| Arc::clone(look.views)).await?;
+        let (rev, view) = views.view_at(streams).await.map_err(unavailable)?;
+        let at: BTreeMap<Stream, Seq> = view.streams.iter().map(|(stream, of)| (*stream, of.head)).collect();
+        let mut time = None;
+        for (stream, head) in at.iter().filter(|(_, head)| **head > Seq::ZERO) {
+            let last =
+                self.store().read(session, *stream, Seq(head.0 - 1), 1, usize::MAX).await.map_err(unavailable)?;
+            time = time.max(last.first().map(time_of));
+        }
+        Ok(Folded { state: StateAt { epoch, at, time, view }, rev, rest: VecDeque::new() })
     }
 
     async fn fold_to(

@@ -73,11 +73,16 @@ impl Views {
 
     /// Returns the view of `streams` with everything folded in that is in the log now.
     pub(crate) async fn view(&self, streams: StreamSet) -> Result<View, StoreError> {
+        Ok(self.view_at(streams).await?.1)
+    }
+
+    /// Returns the same with the last commit that is folded in.
+    pub(crate) async fn view_at(&self, streams: StreamSet) -> Result<(Rev, View), StoreError> {
         let _turn = self.making.lock().await;
         let (old, forgotten) = self.known(streams).await?;
         let (head, view) = self.make(streams, old).await?;
         self.know(streams, &head, forgotten);
-        Ok(view)
+        Ok((head.rev, view))
     }
 
     /// Forgets everything at hand: text has been erased, and the store has dropped its copies.

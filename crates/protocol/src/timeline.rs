@@ -16,7 +16,7 @@ pub struct Timeline {
     pub stream: Stream,
     /// Its last seq.
     pub head: Seq,
-    /// When its first event happened.
+    /// When its first event happened, of those that are kept.
     pub first_at: Option<Timestamp>,
     /// When its last event happened.
     pub last_at: Option<Timestamp>,
@@ -26,6 +26,9 @@ pub struct Timeline {
     pub markers: Vec<Marker>,
     /// How many markers there are beyond these.
     pub markers_left_out: u64,
+    /// The oldest seq that is kept, when what came before it is not: then the first point is not the session's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trimmed_before: Option<Seq>,
 }
 
 /// When a seq was reached.

@@ -222,7 +222,12 @@ impl Server {
         let Command::BranchMerge(merge) = &envelope.command else { return Cow::Borrowed(envelope) };
         let messages = self.view.streams.get(&Stream::Main).map_or(&[][..], |main| &main.messages);
         let said = merge.messages.iter().filter_map(|id| messages.iter().rfind(|m| m.id == *id));
-        let said = said.map(|m| Said { message: m.id, text: m.text.clone(), attachments: m.attachments.clone() });
+        let said = said.map(|m| Said {
+            message: m.id,
+            text: m.text.clone(),
+            attachments: m.attachments.clone(),
+            data: m.data.clone(),
+        });
         let command = Command::BranchMerge(BranchMerge { said: said.collect(), ..merge.clone() });
         Cow::Owned(Envelope { command, ..envelope.clone() })
     }

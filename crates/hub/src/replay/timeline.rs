@@ -1,10 +1,8 @@
 //! A session's history at a glance: when how much happened, and what stands out.
 
 use roundtable_protocol::timeline::{Marker, Point, Timeline};
-use roundtable_protocol::{
-    Epoch, MessageId, Problem, Rev, Seq, SessionId, Stream, StreamSet, Timestamp, TurnId, UserId,
-};
-use roundtable_store::StoredEvent;
+use roundtable_protocol::{Epoch, MessageId, Problem, Seq, SessionId, Stream, StreamSet, Timestamp, TurnId, UserId};
+use roundtable_store::{READ_BYTES, StoreError, StoredEvent};
 use serde::Deserialize;
 
 use super::{CHUNK, SessionManager};
@@ -26,7 +24,7 @@ const STAND_OUT: [&str; 7] = [
 ];
 
 impl SessionManager {
-    /// Returns the timeline of one stream of a session.
+    /// Returns the timeline of one stream of a session, as far as its events are kept.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
@@ -41,13 +39,21 @@ impl SessionManager {
     /// `not_found` when there is no such session or stream for this user, `not_recorded` when the session is not recorded.
     pub async fn timeline(&self, session: SessionId, user: UserId, stream: Stream) -> Result<Timeline, Problem> {
         let (epoch, _) = self.replayable(session, user, StreamSet::EMPTY.with(stream)).await?;
-        let mut made = Making::default();
-        let mut rev = Rev::ZERO;
+        let (mut made, mut after) = (Making::default(), Seq::ZERO);
         loop {
-            let events = self.store().read_commits(session, rev, CHUNK).await.map_err(unavailable)?;
-            let Some(last) = events.last() else { break };
-            rev = last.rev;
-            events.iter().filter(|event| event.stream == stream).for_each(|event| made.add(event));
+            match self.store().read(session, stream, after, CHUNK, READ_BYTES).await {
+                // What is gone is told of, and what is kept is shown from its beginning.
+                Err(StoreError::Trimmed { oldest }) if oldest > after.next() => {
+                    made = Making { trimmed_before: Some(oldest), ..Making::default() };
+                    after = Seq(oldest.0 - 1);
+                }
+                read => {
+                    let events = read.map_err(unavailable)?;
+                    let Some(last) = events.last() else { break };
+                    after = last.seq;
+                    events.iter().for_each(|event| made.add(event));
+                }
+            }
         }
         Ok(made.finish(epoch, stream))
     }
@@ -61,6 +67,7 @@ struct Making {
     last: Option<Point>,
     markers: Vec<Marker>,
     left_out: u64,
+    trimmed_before: Option<Seq>,
 }
 
 impl Making {
@@ -74,14 +81,15 @@ impl Making {
         let Ok(Header { at, kind }) = serde_json::from_slice::<Header<'_>>(&event.header) else { return };
         let point = Point { seq: event.seq, at };
         self.step = self.step.max(1);
-        if (event.seq.0 - 1).is_multiple_of(self.step) {
+        let first = self.points.first().map_or(event.seq, |first| first.seq);
+        if (event.seq.0 - first.0).is_multiple_of(self.step) {
             self.points.push(point);
         }
         self.last = Some(point);
         if self.points.len() >= POINTS {
             self.step *= 2;
             let step = self.step;
-            self.points.retain(|point| (point.seq.0 - 1).is_multiple_of(step));
+            self.points.retain(|point| (point.seq.0 - first.0).is_multiple_of(step));
         }
         if STAND_OUT.contains(&kind) || kind.starts_with("branch.") || kind.starts_with("checkpoint.") {
             match self.markers.len() < MARKERS {
@@ -104,6 +112,7 @@ impl Making {
             points: self.points,
             markers: self.markers,
             markers_left_out: self.left_out,
+            trimmed_before: self.trimmed_before,
         }
     }
 }

@@ -58,7 +58,6 @@ async fn what_is_gone_is_said_to_be_gone_by_every_way_of_reading() {
     let replay = manager.replay(session, ana, ReplayOptions { from, ..ReplayOptions::new(main) }).await;
     assert_eq!(code(replay.map(drop)), Some(Code::EventsTrimmed));
     assert_eq!(code(manager.page(session, ana, Stream::Main, 0).await), Some(Code::EventsTrimmed));
-    assert_eq!(code(manager.timeline(session, ana, Stream::Main).await.map(drop)), Some(Code::EventsTrimmed));
     let kept = manager.history(session, ana, Stream::Main, Seq(oldest.0 - 1), 10).await.expect("kept");
     assert_eq!(kept[0].seq, oldest);
     assert!(store.verify(session).await.expect("walked").broken.is_empty(), "what is kept still proves itself");
@@ -139,4 +138,38 @@ async fn an_erased_text_is_gone_from_what_stands_for_events_that_are_gone() {
     reader.until(|f| matches!(f, ServerFrame::Snapshot(_))).await;
     reader.settle().await;
     assert!(!format!("{:?}", reader.frames).contains("a secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_of_now_is_known_and_the_timeline_says_where_it_begins() {
+    let store = Arc::new(MemoryStore::with_max_events(KEPT));
+    let house = House::over(Arc::clone(&store) as Arc<dyn Store>);
+    let (session, ana) = long(&house).await;
+    let oldest = oldest(&*store, session).await;
+    let head = store.head(session).await.expect("read").expect("there").heads[0];
+    let main: StreamSet = [Stream::Main].into_iter().collect();
+    let manager = &house.manager;
+    let now = manager.state_at(session, ana, main, &Place::Now).await.expect("known");
+    assert_eq!(now.at[&Stream::Main], head);
+    assert!(now.view.participants.iter().any(|p| p.display_name == "Ana"), "of events that are gone");
+    let last = now.view.streams[&Stream::Main].messages.last().map(|m| (m.text.clone(), m.at));
+    assert_eq!(last.as_ref().map(|(text, _)| text.as_str()), Some("line 999"));
+    assert_eq!(now.time, last.map(|(_, at)| at));
+    let then = manager.state_at(session, ana, main, &Place::seq(Stream::Main, Seq(oldest.0 - 2))).await;
+    assert_eq!(code(then.map(drop)), Some(Code::EventsTrimmed));
+
+    let from = ReplayOptions { from: Place::Now, ..ReplayOptions::new(main) };
+    let mut replay = manager.replay(session, ana, from).await.expect("begins at the end");
+    assert!(replay.next().await.expect("read").is_none(), "nothing has happened since");
+    fill(&house, session, ana, 1_000, 1_001).await;
+    let next = replay.next().await.expect("read").expect("what happens then");
+    assert_eq!(next.event, Some((Stream::Main, head.next())));
+
+    let timeline = manager.timeline(session, ana, Stream::Main).await.expect("of what is kept");
+    let first = timeline.points[0];
+    assert_eq!((timeline.trimmed_before, first.seq, timeline.head), (Some(oldest), oldest, head.next()));
+    assert_eq!(timeline.first_at, Some(first.at));
+    let whole = House::new();
+    let (session, ana) = whole.session().await;
+    assert_eq!(whole.manager.timeline(session, ana, Stream::Main).await.expect("made").trimmed_before, None);
 }

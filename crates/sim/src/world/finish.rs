@@ -120,6 +120,7 @@ impl World {
             .map(|m| CopiedMessage {
                 from: CopiedFrom { message: m.id, author: m.author, there: None },
                 text: m.text.clone(),
+                data: m.data.clone(),
                 decision: m.decision,
             })
             .collect();

@@ -113,7 +113,8 @@ fn going_back_in_place_is_refused_as_a_whole_when_it_would_be_too_much() {
     let create = Command::CheckpointCreate(CheckpointCreate { name: "full".to_owned() });
     let made = room.give("ana", Stream::Main, create).expect("made");
     let checkpoint = roundtable_protocol::ids::CheckpointId(made[0].header.id.0);
-    for id in &all {
+    // What the last one holds is shared by one that could not be written.
+    for id in &all[..all.len() - 1] {
         give(&mut room, patch(Some(*id), without("a"))).expect("less");
     }
     let restore = CheckpointRestore { checkpoint, how: RestoreHow::InPlace, branch: None, name: None };
