@@ -126,7 +126,12 @@ async function real(browser) {
     await say(ben, 'Let us ask how this works first.', 'everyone');
     await say(ben, 'How does the queue work?', 'assistant');
     await ana.locator('[data-answer="completed"]').first().waitFor();
-    await say(ana, '/demo long', 'assistant');
+    await ana.locator('header h1 button').click();
+    await ana.getByRole('menuitem', { name: 'Rename the session' }).click();
+    await ana.getByLabel('Title of the session').fill('A table for six');
+    await ana.keyboard.press('Enter');
+    await ben.locator('header [data-title]', { hasText: 'A table for six' }).waitFor();
+    await say(ana, 'How do I connect a model?', 'assistant');
     await ana.locator('[data-answer="streaming"]').waitFor();
     await ana.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);
     await ben.waitForFunction(() => (document.querySelector('[data-answer="streaming"]')?.textContent?.length ?? 0) > 260);

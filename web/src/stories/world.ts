@@ -5,7 +5,7 @@
  */
 
 import type { Assistants, Link, Me, SessionListItem } from '../api/client';
-import type { CheckpointInfo, Participant, Permission, Role, ServerFrame, SessionEvent, Turn, View } from '../session/protocol';
+import type { CheckpointInfo, JoinRequest, Participant, Permission, Role, ServerFrame, SessionEvent, Turn, View } from '../session/protocol';
 
 export const SESSION = '01900000-0000-7000-8000-000000000001';
 export const ANA = '01900000-0000-7000-8000-0000000000a1';
@@ -125,6 +125,8 @@ export interface Stage {
   view?: View;
   happenings?: Happening[];
   present?: Record<string, 'active' | 'idle' | 'away'>;
+  /** Who waits to be let in. */
+  requests?: JoinRequest[];
   /** Frames after everything else. */
   after?: ServerFrame[];
   /** The socket never opens, is refused with a code, or breaks once everything was said. */
@@ -166,9 +168,11 @@ function framesOf(stage: Stage): ServerFrame[] {
       streams: [
         { stream: 'main', epoch: 'abcdefghijkm', head: 1, mode: 'snapshot' },
         { stream: 'side', epoch: 'abcdefghijkm', head: 0, mode: 'live' },
+        ...(stage.requests ? [{ stream: 'staff' as const, epoch: 'abcdefghijkm', head: 0, mode: 'snapshot' as const }] : []),
       ],
     },
     { type: 'snapshot', session_id: SESSION, at: { main: 1, side: 0 }, head },
+    ...(stage.requests ? [{ type: 'snapshot' as const, session_id: SESSION, at: { staff: 0 }, head: { ...head, requests: stage.requests } }] : []),
     ...eventsOf(stage.happenings ?? []),
     ...(stage.after ?? []),
   ];
