@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::event::Actor;
+use crate::event::{Actor, BranchCreated, Event, SessionCreated};
 use crate::ids::{BranchId, CheckpointId, MemoryId, MessageId, Seq, SessionId, Stream, Timestamp};
 
 /// A point of a session that can be gone back to.
@@ -92,6 +92,38 @@ pub struct Branch {
     pub at: Timestamp,
     /// Whether it is put away: nothing is written on it.
     pub archived: bool,
+}
+
+impl Branch {
+    /// Returns the main branch of a session that `created` has just begun.
+    pub fn main(created: &Event, data: &SessionCreated) -> Self {
+        Self {
+            id: data.main_branch,
+            name: "main".to_owned(),
+            head: None,
+            from_branch: None,
+            fork_message: None,
+            fork_seq: Seq::ZERO,
+            by: created.header.actor,
+            at: created.header.at,
+            archived: false,
+        }
+    }
+
+    /// Returns the branch that `created` begins.
+    pub fn begun(created: &Event, data: &BranchCreated) -> Self {
+        Self {
+            id: data.branch,
+            name: data.name.clone(),
+            head: data.head,
+            from_branch: Some(data.from_branch),
+            fork_message: data.fork_message,
+            fork_seq: data.fork_seq,
+            by: created.header.actor,
+            at: created.header.at,
+            archived: false,
+        }
+    }
 }
 
 /// What becomes of a message whose author has not seen the branch's newest one.

@@ -70,17 +70,7 @@ impl Branches {
 
     pub fn apply_began(&mut self, event: &Event, data: &SessionCreated) {
         self.focus = None;
-        self.all = vec![Branch {
-            id: data.main_branch,
-            name: "main".to_owned(),
-            head: None,
-            from_branch: None,
-            fork_message: None,
-            fork_seq: Seq::ZERO,
-            by: event.header.actor,
-            at: event.header.at,
-            archived: false,
-        }];
+        self.all = vec![Branch::main(event, data)];
     }
 
     /// A message is the newest one of its branch. One that begins a branch stands before `branch.created`, which says
@@ -100,17 +90,7 @@ impl Branches {
         if self.get(data.branch).is_some() {
             return false;
         }
-        self.all.push(Branch {
-            id: data.branch,
-            name: data.name.clone(),
-            head: data.head,
-            from_branch: Some(data.from_branch),
-            fork_message: data.fork_message,
-            fork_seq: data.fork_seq,
-            by: event.header.actor,
-            at: event.header.at,
-            archived: false,
-        });
+        self.all.push(Branch::begun(event, data));
         true
     }
 

@@ -8,7 +8,7 @@ use crate::event::{
     BranchCreated, BranchMerged, CheckpointCreated, CheckpointDeleted, CheckpointRenamed, Event, SessionCreated,
     SessionForked,
 };
-use crate::ids::{BranchId, MessageId, Seq, Stream};
+use crate::ids::{BranchId, MessageId, Stream};
 
 /// The branches of the conversation and the named points of the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -38,17 +38,7 @@ impl BranchingView {
     /// The main branch is there from the start.
     pub(super) fn began(&mut self, event: &Event, data: &SessionCreated) {
         self.forked_from = data.forked_from;
-        self.branches.push(Branch {
-            id: data.main_branch,
-            name: "main".to_owned(),
-            head: None,
-            from_branch: None,
-            fork_message: None,
-            fork_seq: Seq::ZERO,
-            by: event.header.actor,
-            at: event.header.at,
-            archived: false,
-        });
+        self.branches.push(Branch::main(event, data));
     }
 
     /// A message is the newest one of the branch that it was said on.
@@ -72,17 +62,7 @@ impl BranchingView {
     }
 
     pub(super) fn created(&mut self, event: &Event, data: &BranchCreated) {
-        self.branches.push(Branch {
-            id: data.branch,
-            name: data.name.clone(),
-            head: data.head,
-            from_branch: Some(data.from_branch),
-            fork_message: data.fork_message,
-            fork_seq: data.fork_seq,
-            by: event.header.actor,
-            at: event.header.at,
-            archived: false,
-        });
+        self.branches.push(Branch::begun(event, data));
     }
 
     pub(super) fn merged(&mut self, data: &BranchMerged) {
