@@ -426,42 +426,9 @@ fn mask(all: &[P]) -> Permissions {
 }
 
 /// What each role may do here: the rows that matter to these tests.
+/// The server's own role table; here everybody reads the side chat.
 fn rights(role: Role) -> (Permissions, StreamSet) {
-    let viewer = [P::SessionView, P::ParticipantBe];
-    let collaborator = [
-        P::MessagePost,
-        P::SidePost,
-        P::TurnPrompt,
-        P::TurnStop,
-        P::DecisionRecord,
-        P::BranchWrite,
-        P::ContextWrite,
-        P::MemoryWrite,
-        P::ActionPerform,
-    ];
-    let moderator = [
-        P::ParticipantRemove,
-        P::ParticipantAdmit,
-        P::ParticipantChangeRole,
-        P::MessageRedactAny,
-        P::TurnManage,
-        P::MemoryManage,
-        P::BranchManage,
-        P::SessionPause,
-        P::ContextOverride,
-    ];
-    let owner = [P::SessionChange, P::SessionEnd, P::SessionDelete];
-    let mut all = viewer.to_vec();
-    if role >= Role::Collaborator {
-        all.extend(collaborator);
-    }
-    if role >= Role::Moderator {
-        all.extend(moderator);
-    }
-    if role >= Role::Owner {
-        all.extend(owner);
-    }
-    (mask(&all), StreamSet::EMPTY.with(Stream::Main).with(Stream::Side))
+    (roundtable_access::roles::permissions(role), StreamSet::EMPTY.with(Stream::Main).with(Stream::Side))
 }
 
 mod admission;

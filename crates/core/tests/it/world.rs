@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use roundtable_access::roles;
 use roundtable_core::session::{MAX_QUEUED, MAX_QUEUED_EACH, watched};
 use roundtable_core::{Caller, Context, Decision, Founding, Owed, Rejection, Session, Upload};
 use roundtable_protocol::branching::{HeadMoved, MergeHow, RestoreHow};
@@ -517,7 +518,7 @@ impl World {
         let role = self.session.participant_of(user(t.who)).map(|p| p.role);
         let (mask, streams) = match role {
             _ if t.who == SERVER => (set(&[P::ParticipantJoin, P::TurnDrive, P::SessionEnd]), StreamSet::EMPTY),
-            Some(role) => (permissions(role), Stream::ALL.into_iter().collect()),
+            Some(role) => (roles::permissions(role), Stream::ALL.into_iter().collect()),
             None => (Permissions::NONE, StreamSet::EMPTY),
         };
         Grant { mask, streams, ..Grant::nothing(self.session.roles_rev(), 0) }
@@ -829,35 +830,4 @@ pub fn user(n: u8) -> UserId {
 
 fn set(all: &[P]) -> Permissions {
     all.iter().copied().collect()
-}
-
-fn permissions(role: Role) -> Permissions {
-    let rows: [&[P]; 4] = [
-        &[P::SessionView, P::ParticipantBe],
-        &[
-            P::MessagePost,
-            P::SidePost,
-            P::TurnPrompt,
-            P::TurnStop,
-            P::DecisionRecord,
-            P::BranchWrite,
-            P::ContextWrite,
-            P::MemoryWrite,
-            P::ActionPerform,
-        ],
-        &[
-            P::ContextOverride,
-            P::ParticipantRemove,
-            P::ParticipantAdmit,
-            P::ParticipantChangeRole,
-            P::MessageRedactAny,
-            P::TurnManage,
-            P::LinkManage,
-            P::BranchManage,
-            P::MemoryManage,
-            P::SessionPause,
-        ],
-        &[P::SessionChange, P::SessionEnd, P::SessionDelete],
-    ];
-    rows[..=role as usize].iter().flat_map(|row| row.iter().copied()).collect()
 }
