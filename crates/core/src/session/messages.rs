@@ -10,23 +10,26 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use roundtable_protocol::branching::{CopiedFrom, HeadMoved};
-use roundtable_protocol::command::{
-    Command, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost, MessageRedact,
-};
+use roundtable_protocol::command::{Command, DecisionRecord, DecisionWithdraw, MessageEdit, MessagePost};
 use roundtable_protocol::event::{
-    Actor, DecisionRecorded, DecisionWithdrawn, Event, MessageEdited, MessagePosted, MessageRedacted, TurnEdited,
-    TurnProgressed, TurnStarted,
+    Actor, DecisionRecorded, DecisionWithdrawn, Event, MessageEdited, MessagePosted, TurnEdited, TurnProgressed,
+    TurnStarted,
 };
 use roundtable_protocol::frame::PAGE_MESSAGES;
-use roundtable_protocol::grant::Permission;
-use roundtable_protocol::ids::{AttachmentId, EventId, MessageId, ParticipantId, Seq, SessionId, Stream};
+use roundtable_protocol::ids::{AttachmentId, EventId, MessageId, ParticipantId, Seq, Stream};
 use roundtable_protocol::model::Attachment;
 use roundtable_protocol::problem::Code;
 use serde::{Deserialize, Serialize};
 
-use super::draft::{By, Draft};
-use super::{Session, actions, branches, lifecycle, memories, text, turns};
+use super::draft::By;
+use super::{actions, branches, lifecycle, text, turns};
 use crate::context::{Caller, Decision, Rejection, Upload};
+
+mod copies;
+mod erasing;
+mod tree;
+
+pub(super) use erasing::{decide_redact, erase, erase_some};
 
 /// What is known about a message without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +102,6 @@ struct Place {
     stream: Stream,
     n: u32,
 }
-
-/// About how many events lose their text in one commit. Unit: events.
-const ERASED_AT_ONCE: usize = 500;
 
 const REDACTED: u8 = 1;
 const DECISION: u8 = 2;
@@ -226,34 +226,12 @@ impl Messages {
         self.places.get(&id).map(|place| place.stream)
     }
 
-    /// Returns every message whose text has not been erased.
-    pub fn unerased(&self) -> impl Iterator<Item = MessageId> {
-        let entries = self.lines.iter().flat_map(|line| &line.pages).flat_map(|page| page.iter());
-        entries.filter(|entry| !entry.is(REDACTED)).map(|entry| entry.0)
-    }
-
-    /// Returns every event that bears text of a message.
-    fn texts(&self, id: MessageId) -> Vec<(Stream, Seq)> {
-        let Some(place) = self.places.get(&id) else { return Vec::new() };
-        let entry = self.entry(*place);
-        entry.into_iter().flat_map(Entry::texts).map(|seq| (place.stream, seq)).collect()
-    }
-
     /// Returns whether it is a new message.
     pub fn apply_posted(&mut self, event: &Event, data: &MessagePosted) -> bool {
         let (author, id) = (event.header.actor, MessageId(event.header.id.0));
         let parent = self.kept_parent(event, data.parent);
         let new = !self.places.contains_key(&id);
-        match &data.copied_from {
-            // The message that it was copied from may be one of here, which came from elsewhere itself.
-            Some(copied) if self.places.contains_key(&copied.message) => {
-                // An erased original stays what it is, and so does the list of what must go with it.
-                let note = |entry: &mut Entry| entry.4.get_or_insert_default().copies.push(id);
-                self.change_quietly(event.stream, copied.message, note);
-            }
-            Some(copied) if new => self.from_elsewhere.entry(copied.message).or_default().push(id),
-            _ => {}
-        }
+        self.note_copy(event.stream, data, id, new);
         if let Some(entry) = self.push(id, event, author, parent) {
             entry.set(REDACTED, data.redacted);
             if data.copied_from.is_some() {
@@ -274,17 +252,6 @@ impl Messages {
     /// A title was made from the message: it goes when the text goes.
     pub fn apply_titled(&mut self, event: &Event, message: MessageId) {
         self.change(event, message, |entry| entry.add_text(event.seq));
-    }
-
-    pub fn apply_redacted(&mut self, event: &Event, data: &MessageRedacted) {
-        let mut dropped = Vec::new();
-        self.change(event, data.message, |entry| {
-            entry.set(REDACTED, true);
-            dropped = entry.drop_attachments();
-        });
-        dropped.iter().for_each(|id| {
-            self.attached.remove(id);
-        });
     }
 
     pub fn apply_decision(&mut self, event: &Event, message: MessageId, on: bool) {
@@ -348,125 +315,6 @@ impl Messages {
         let Some(place) = self.places.get(&id).copied().filter(|p| p.stream == stream) else { return };
         let (page, i) = place.split();
         change(&mut Arc::make_mut(&mut self.lines[stream as usize].pages[page])[i]);
-    }
-
-    /// Returns what is kept of what a new message follows: nothing when that is the message before it.
-    fn kept_parent(&self, event: &Event, parent: Option<MessageId>) -> Option<u32> {
-        let parent = parent.filter(|_| event.stream == Stream::Main)?;
-        let count = u32::try_from(self.main_count()).ok()?;
-        let kept = if parent == MessageId::NIL { 0 } else { self.number(parent)? + 1 };
-        (kept != count).then_some(kept)
-    }
-
-    fn main_count(&self) -> usize {
-        let line = &self.lines[Stream::Main as usize];
-        line.pages.last().map_or(0, |last| (line.pages.len() - 1) * 256 + last.len())
-    }
-
-    fn number(&self, id: MessageId) -> Option<u32> {
-        self.places.get(&id).filter(|p| p.stream == Stream::Main).map(|p| p.n)
-    }
-
-    fn main(&self, n: u32) -> Option<&Entry> {
-        self.entry(Place { stream: Stream::Main, n })
-    }
-
-    /// Returns the number of the message that message `n` of `main` follows.
-    fn before(&self, n: u32) -> Option<u32> {
-        match self.main(n)?.4.as_ref().and_then(|more| more.parent) {
-            Some(parent) => parent.checked_sub(1),
-            None => n.checked_sub(1),
-        }
-    }
-
-    /// Returns the numbers of `head` and of everything that it follows, the newest first.
-    pub fn path(&self, head: Option<MessageId>) -> impl Iterator<Item = u64> {
-        let first = head.and_then(|id| self.number(id));
-        std::iter::successors(first, |n| self.before(*n)).map(u64::from)
-    }
-
-    /// Returns whether `id` is `head` or something that it follows.
-    pub fn on_path(&self, head: Option<MessageId>, id: MessageId) -> bool {
-        let Some(wanted) = self.number(id).map(u64::from) else { return false };
-        self.path(head).find(|n| *n <= wanted) == Some(wanted)
-    }
-
-    pub fn id_of(&self, n: u64) -> Option<MessageId> {
-        self.main(u32::try_from(n).ok()?).map(|entry| entry.0)
-    }
-
-    pub fn seq_of(&self, id: MessageId) -> Option<Seq> {
-        self.main(self.number(id)?).map(|entry| entry.2)
-    }
-
-    /// Returns what a message of `main` follows.
-    pub fn parent(&self, id: MessageId) -> Option<MessageId> {
-        self.id_of(u64::from(self.before(self.number(id)?)?))
-    }
-
-    /// Returns the message that follows `id` (none: the first one) on the way to `head`.
-    pub fn next_on(&self, head: Option<MessageId>, id: Option<MessageId>) -> Option<MessageId> {
-        let stop = id.and_then(|id| self.number(id)).map(u64::from);
-        let next = self.path(head).take_while(|n| Some(*n) != stop).last();
-        next.and_then(|n| self.id_of(n))
-    }
-
-    /// Returns the newest message on the way to `head` that began at or before `seq`.
-    pub fn newest_at(&self, head: Option<MessageId>, seq: Seq) -> Option<MessageId> {
-        let entry = |n: u64| self.main(u32::try_from(n).ok()?);
-        self.path(head).find_map(|n| entry(n).filter(|e| e.2 <= seq).map(|e| e.0))
-    }
-
-    /// Returns the newest message of `main` that began at or before `seq`.
-    pub fn newest_before(&self, seq: Seq) -> Option<MessageId> {
-        (0..self.main_count() as u64).rev().find_map(|n| self.id_of(n).filter(|id| self.seq_of(*id) <= Some(seq)))
-    }
-
-    /// Returns all messages of `main` that follow what `id` follows, oldest first.
-    pub fn siblings(&self, id: MessageId) -> Vec<MessageId> {
-        let Some(n) = self.number(id) else { return Vec::new() };
-        let key = self.before(n).map_or(0, |parent| parent + 1);
-        let plain = self.main(key).filter(|e| e.4.as_ref().is_none_or(|more| more.parent.is_none())).map(|_| key);
-        let mut all: Vec<u32> = self.forks.get(&key).into_iter().flatten().copied().chain(plain).collect();
-        all.sort_unstable();
-        all.into_iter().filter_map(|n| self.id_of(u64::from(n))).collect()
-    }
-
-    /// Returns how an event says what a message follows that comes as the `more`th new one from now.
-    pub fn recorded_parent(&self, parent: Option<MessageId>, more: u64) -> Option<MessageId> {
-        if more > 0 {
-            // It follows the new one before it.
-            return None;
-        }
-        let last = (self.main_count() as u64).checked_sub(1).and_then(|n| self.id_of(n));
-        if parent == last { None } else { Some(parent.unwrap_or(MessageId::NIL)) }
-    }
-
-    pub fn copied_from(&self, id: MessageId) -> Option<&CopiedFrom> {
-        self.main(self.number(id)?)?.4.as_ref()?.copied_from.as_ref()
-    }
-
-    /// Returns the copies here of a message of another session.
-    pub fn copies_from(&self, session: SessionId, id: MessageId) -> Vec<MessageId> {
-        let mut copies = self.from_elsewhere.get(&id).cloned().unwrap_or_default();
-        copies.retain(|copy| self.copied_from(*copy).and_then(CopiedFrom::session) == Some(session));
-        copies
-    }
-
-    /// Returns every message whose text was copied from `id`, copies of copies too.
-    fn copies(&self, id: MessageId) -> Vec<MessageId> {
-        let of = |id| self.number(id).and_then(|n| self.main(n)).and_then(|e| e.4.as_ref()).map(|m| m.copies.clone());
-        let mut all = of(id).unwrap_or_default();
-        let mut i = 0;
-        while i < all.len() {
-            for id in of(all[i]).unwrap_or_default() {
-                if !all.contains(&id) {
-                    all.push(id);
-                }
-            }
-            i += 1;
-        }
-        all
     }
 
     fn author(&mut self, author: Actor) -> u32 {
@@ -613,61 +461,6 @@ pub(super) fn edit(by: &By<'_>, id: MessageId, new: &str) -> Result<Decision, Re
         draft.push(Stream::Main, vec![message.event], TurnEdited { turn: turn.turn });
     }
     Ok(draft.finish())
-}
-
-pub(super) fn decide_redact(by: &By<'_>, data: &MessageRedact) -> Result<Decision, Rejection> {
-    let message = by.message("/message", data.message)?;
-    let reason = text::reason(data.reason.as_ref())?;
-    let owned = match message.answer_to {
-        Some(requester) => by.is_or_may(requester, Permission::MessageRedactAny),
-        None => {
-            by.person.is_none_or(|p| text::is(message.author, p.id)) || by.cx.grant.allows(Permission::MessageRedactAny)
-        }
-    };
-    if !owned {
-        return Err(Code::NotYourMessage.into());
-    }
-    if message.redacted {
-        return Err(Code::MessageIsRedacted.into());
-    }
-    let mut draft = by.draft();
-    erase(by.session, &mut draft, data.message, reason.as_ref());
-    Ok(draft.finish())
-}
-
-/// Erases a message, everything that was made of it, and its copies here.
-pub(super) fn erase(session: &Session, draft: &mut Draft, id: MessageId, reason: Option<&String>) {
-    for id in std::iter::once(id).chain(session.messages.copies(id)) {
-        let Some(message) = session.messages.get(id).filter(|m| !m.redacted) else { continue };
-        turns::withdraw_all(session, draft, |question, _| question == id);
-        if session.running_turn().is_some_and(|t| t.answer == id) {
-            turns::stop_running(session, draft);
-        }
-        draft.push(message.stream, vec![message.event], MessageRedacted { message: id, reason: reason.cloned() });
-        lifecycle::untitle(session, draft, id);
-        memories::forget_of(session, draft, id);
-        draft.redact(session.messages.texts(id));
-    }
-}
-
-/// Erases messages, then memories and actions, the oldest first, as many as fit one commit.
-pub(super) fn erase_some(session: &Session, draft: &mut Draft, reason: &str) {
-    let mut rows = 0;
-    for id in session.messages.unerased() {
-        let Some(message) = session.messages.get(id) else { continue };
-        let texts = session.messages.texts(id);
-        rows += texts.len().max(1);
-        let redacted = MessageRedacted { message: id, reason: Some(reason.to_owned()) };
-        draft.push(message.stream, vec![message.event], redacted);
-        lifecycle::untitle(session, draft, id);
-        memories::forget_of(session, draft, id);
-        draft.redact(texts);
-        if rows >= ERASED_AT_ONCE {
-            return;
-        }
-    }
-    rows += memories::erase_some(session, draft, ERASED_AT_ONCE - rows, reason);
-    actions::erase_some(session, draft, ERASED_AT_ONCE.saturating_sub(rows), reason);
 }
 
 pub(super) fn decide_record(by: &By<'_>, data: &DecisionRecord) -> Result<Decision, Rejection> {
