@@ -31,25 +31,25 @@ use crate::turns::TurnWork;
 
 mod branches;
 mod connections;
+mod figures;
 mod forks;
 mod life;
 mod lobby;
 mod log;
 mod memories;
+mod reading;
 
-pub use memories::MemoryQuery;
-
+pub use branches::{BranchList, Comparison, PathMessage};
+pub use figures::Stats;
 pub use forks::Lineage;
 pub use life::{Health, TurnHealth};
 pub use lobby::Entry;
 pub use log::{Acknowledged, History, HistoryQuery, Known, Unread};
-
-pub use branches::{BranchList, Comparison, PathMessage};
+pub use memories::MemoryQuery;
+pub use reading::EventPage;
 
 /// How many turns may wait for a driver.
 const WORK_WAITING: usize = 256;
-/// Most bytes of one page of events.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Sessions, found or loaded on demand. Cheap to clone; usable without any HTTP.
 ///
@@ -87,32 +87,6 @@ pub struct Standing {
     pub grant: Grant,
     /// The session.
     pub info: SessionInfo,
-}
-
-/// A run of events of one stream.
-#[derive(Clone, Debug)]
-pub struct EventPage {
-    /// The identity of the numbering.
-    pub epoch: Epoch,
-    /// The stream's last seq.
-    pub head: Seq,
-    /// The events, each in its wire form as JSON.
-    pub events: Vec<Bytes>,
-}
-
-/// What is loaded and connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Rooms in memory.
-    pub rooms: usize,
-    /// Inputs that wait before a room, over all rooms.
-    pub inputs_waiting: usize,
-    /// Claimed turns that wait for a driver.
-    pub turns_waiting: usize,
-    /// Participants who are connected, over all rooms.
-    pub users_in_sessions: usize,
-    /// Rooms that have panicked since the start.
-    pub panics: usize,
 }
 
 impl SessionManager {
@@ -361,121 +335,6 @@ impl SessionManager {
         .await
     }
 
-    /// Returns events of a stream after a seq, at most `limit` and 4 MiB.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::{Seq, Stream};
-    ///
-    /// let page = manager.events(session, ana, Stream::Main, Seq::ZERO, 2).await?;
-    /// assert_eq!(page.events.len(), 2);
-    /// assert!(page.head > Seq(2));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// `not_found` when there is no such session or stream for this user.
-    pub async fn events(
-        &self,
-        session: SessionId,
-        user: UserId,
-        stream: Stream,
-        after: Seq,
-        limit: usize,
-    ) -> Result<EventPage, Problem> {
-        let look = move |look: &mut Look<'_>, grant: Grant| {
-            let head = look.session.heads()[stream as usize];
-            grant.streams.contains(stream).then(|| (look.session.epoch().clone(), head))
-        };
-        let (epoch, head) = self.viewed(session, user, look).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
-        let stored = self.shared.store.read(session, stream, after, limit, PAGE_BYTES).await.map_err(unavailable)?;
-        let events = stored.iter().filter(|e| e.seq <= head).map(|e| wire(e).into()).collect();
-        Ok(EventPage { epoch, head, events })
-    }
-
-    /// Returns one event in its wire form.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::Stream;
-    ///
-    /// let said = manager.send_message(session, ana, Stream::Main, "Hello").await?;
-    /// assert!(manager.event(session, ana, said.id).await?.starts_with(b"{"));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// `not_found` when there is no such event for this user.
-    pub async fn event(&self, session: SessionId, user: UserId, id: EventId) -> Result<Bytes, Problem> {
-        let streams = self.viewed(session, user, |_, grant| grant.streams).await?;
-        let found = self.shared.store.find(session, id).await.map_err(unavailable)?;
-        match found.filter(|f| streams.contains(f.event.stream)) {
-            Some(found) => Ok(wire(&found.event).into()),
-            None => Err(Problem::new(Code::NotFound)),
-        }
-    }
-
-    /// Returns a page of folded messages.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::Stream;
-    ///
-    /// manager.send_message(session, ana, Stream::Main, "Hello").await?;
-    /// assert_eq!(manager.page(session, ana, Stream::Main, 0).await?.messages[0].text, "Hello");
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// `not_found` when there is no such page for this user.
-    pub async fn page(&self, session: SessionId, user: UserId, stream: Stream, page: u64) -> Result<Page, Problem> {
-        let look = move |look: &mut Look<'_>, grant: Grant| {
-            let spans = look.session.pages(stream).to_vec();
-            grant.streams.contains(stream).then(|| (spans, Arc::clone(look.views)))
-        };
-        let not_found = || Problem::new(Code::NotFound).with_detail("There is no such page.");
-        let (spans, views) = self.viewed(session, user, look).await?.ok_or_else(not_found)?;
-        let place = usize::try_from(page).unwrap_or(usize::MAX);
-        let span = *spans.get(place).ok_or_else(not_found)?;
-        views.page(stream, page, span, place + 1 < spans.len()).await.map_err(unavailable)
-    }
-
-    /// Returns one message as it is now, and its stream.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::{MessageId, Stream};
-    ///
-    /// let said = manager.send_message(session, ana, Stream::Main, "Hello").await?;
-    /// let (_, message) = manager.message(session, ana, MessageId(said.id.0)).await?;
-    /// assert_eq!(message.text, "Hello");
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// `no_such_message` when there is none for this user, `not_found` when there is no such session.
-    pub async fn message(
-        &self,
-        session: SessionId,
-        user: UserId,
-        id: MessageId,
-    ) -> Result<(Stream, MessageView), Problem> {
-        let place = self
-            .viewed(session, user, move |look, grant| {
-                look.session.message(id).filter(|m| grant.streams.contains(m.stream)).map(|m| (m.stream, m.n))
-            })
-            .await?;
-        let none = || Problem::new(Code::NoSuchMessage);
-        let (stream, n) = place.ok_or_else(none)?;
-        let page = self.page(session, user, stream, n / PAGE_MESSAGES).await?;
-        let message = page.messages.into_iter().find(|m| m.id == id).ok_or_else(none)?;
-        Ok((stream, message))
-    }
-
     /// Deletes a session with everything that is its own; its readers are told.
     ///
     /// ```
@@ -501,69 +360,6 @@ impl SessionManager {
             }
         }
         Err(Problem::new(Code::Unavailable).retry_after_ms(1_000))
-    }
-
-    /// Returns what is loaded and connected.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// assert_eq!(manager.stats().users_in_sessions, 0, "nobody is connected");
-    /// # Ok(()) }
-    /// ```
-    pub fn stats(&self) -> Stats {
-        let rooms = self.shared.rooms();
-        Stats {
-            rooms: rooms.len(),
-            inputs_waiting: rooms.values().map(|h| h.inbox.max_capacity() - h.inbox.capacity()).sum(),
-            turns_waiting: self.shared.drivers.max_capacity() - self.shared.drivers.capacity(),
-            users_in_sessions: rooms.values().map(|h| h.online.count()).sum(),
-            panics: self.shared.panics.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Returns what rooms have counted and timed.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// assert!(manager.metrics().commits.get() >= 1);
-    /// # Ok(()) }
-    /// ```
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.config.metrics
-    }
-
-    /// Returns how many participants of a session are connected; 0 when it is not loaded.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::Stream;
-    ///
-    /// let _watcher = manager.watch(session, ana, &[Stream::Main]).await?;
-    /// assert_eq!(manager.online(session), 1);
-    /// # Ok(()) }
-    /// ```
-    pub fn online(&self, session: SessionId) -> usize {
-        self.shared.rooms().get(&session).map_or(0, |h| h.online.count())
-    }
-
-    /// Returns how many participants of a session are connected and the first eight of them; nobody when it is not
-    /// loaded. Loads nothing.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
-    /// # let (manager, session, ana) = roundtable_hub::library::example().await?;
-    /// use roundtable_protocol::Stream;
-    ///
-    /// let _watcher = manager.watch(session, ana, &[Stream::Main]).await?;
-    /// assert_eq!(manager.online_people(session).1[0].display_name, "Ana");
-    /// # Ok(()) }
-    /// ```
-    pub fn online_people(&self, session: SessionId) -> (usize, Vec<OnlinePerson>) {
-        let room = self.shared.rooms().get(&session).map(|h| Arc::clone(&h.online));
-        room.map_or_else(Default::default, |online| (online.count(), online.first()))
     }
 
     /// Tells the rooms that rights outside the log have changed in a project.

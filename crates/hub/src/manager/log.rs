@@ -7,6 +7,7 @@ use roundtable_protocol::{Actor, BranchId, EventHeader, ParticipantId};
 use roundtable_store::StoredEvent;
 use serde::Deserialize;
 
+use super::reading::PAGE_BYTES;
 use super::*;
 
 /// How many events one filtered question looks at.
