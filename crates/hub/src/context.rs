@@ -13,6 +13,10 @@ use crate::clock;
 use crate::manager::SessionManager;
 use crate::room::Receipt;
 
+mod past;
+
+pub(crate) use past::may_look_back;
+
 /// A part of the context and the version that it is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextValue {
@@ -80,8 +84,8 @@ impl SessionManager {
     ///
     /// # Errors
     /// `no_such_branch`;
-    /// `path_not_found`; `base_too_old` for a version that cannot be told any more; `not_found` when there is no such
-    /// session for this user.
+    /// `path_not_found`; `events_trimmed` for a version of which the log is not kept any more; `not_found` when there is no
+    /// such session for this user.
     pub async fn context_on(
         &self,
         session: SessionId,
@@ -90,16 +94,24 @@ impl SessionManager {
         path: &str,
         version: Option<Seq>,
     ) -> Result<ContextValue, Problem> {
-        let path = path.to_owned();
+        let at = path.to_owned();
         let look = move |look: &mut crate::room::Look<'_>, _| {
             known(look.session, branch)?;
             let value = match version {
-                Some(version) => look.session.context_value_at(branch, &path, version)?,
-                None => look.session.context_value(branch, &path)?,
+                Some(version) => look.session.context_value_at(branch, &at, version)?,
+                None => look.session.context_value(branch, &at)?,
             };
             Ok(ContextValue { version: version.unwrap_or_else(|| look.session.context_version(branch)), value })
         };
-        self.viewed(session, user, look).await?.map_err(|no: roundtable_core::Rejection| no.into())
+        let read: Result<ContextValue, roundtable_core::Rejection> = self.viewed(session, user, look).await?;
+        match (read, version) {
+            (Err(no), Some(version)) if no.code == Code::BaseTooOld => {
+                let whole = self.context_then(session, branch, version).await?;
+                let value = roundtable_core::Session::context_part(&whole, path)?;
+                Ok(ContextValue { version, value })
+            }
+            (read, _) => read.map_err(Problem::from),
+        }
     }
 
     /// Writes the context and waits until that is durable or refused.
@@ -201,8 +213,9 @@ impl SessionManager {
         }
     }
 
-    /// Returns up to `limit` of the writes of a branch's context that are kept (10,000 of the main one, 1,000 of others), the
-    /// newest first, those before a version if one is given. What exactly a write changed is in its event.
+    /// Returns up to `limit` of the writes of a branch's context, the newest first, those before a version if one is given.
+    /// What exactly a write changed is in its event. Of the newest (10,000 of the main branch's, 1,000 of others') `paths` name
+    /// elements by their ids; older ones are read from the log, which names them by their places.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), roundtable_protocol::Problem> {
@@ -216,7 +229,7 @@ impl SessionManager {
     /// ```
     ///
     /// # Errors
-    /// `no_such_branch`; see [`SessionManager::standing`].
+    /// `no_such_branch`; `events_trimmed` when the log of all that was asked for is gone; see [`SessionManager::standing`].
     pub async fn context_history(
         &self,
         session: SessionId,
@@ -227,9 +240,18 @@ impl SessionManager {
     ) -> Result<Vec<ContextWrite>, Problem> {
         let look = move |look: &mut crate::room::Look<'_>, _| {
             known(look.session, branch)?;
-            Ok(look.session.context_writes(branch, before, limit))
+            Ok((look.session.context_writes(branch, before, limit), look.session.context_floor(branch)))
         };
-        self.viewed(session, user, look).await?.map_err(|no: roundtable_core::Rejection| no.into())
+        let read: Result<_, roundtable_core::Rejection> = self.viewed(session, user, look).await?;
+        let (mut writes, floor) = read.map_err(Problem::from)?;
+        let until = before.map_or(floor, |before| floor.min(Seq(before.0.saturating_sub(1))));
+        if writes.len() < limit && until > Seq::ZERO {
+            match self.older_writes(session, branch, until, limit - writes.len()).await {
+                Err(problem) if problem.code == Code::EventsTrimmed && !writes.is_empty() => {}
+                older => writes.extend(older?),
+            }
+        }
+        Ok(writes)
     }
 
     /// Returns the conflicts of all branches' contexts that wait for people, the oldest first; at most 100.

@@ -221,6 +221,7 @@ impl SessionManager {
             // Another server has recorded the fork, and the room here has not read on since. The log says all.
             None => self.read_source(from).await?,
         };
+        let (from, context) = self.context_of(&source, from).await?;
         let views = Arc::clone(&source.views);
         let read = views.messages(Stream::Main, &source.numbers, &source.spans).await.map_err(unavailable)?;
         let view = views.view(StreamSet::EMPTY.with(Stream::Main)).await.map_err(unavailable)?;
@@ -240,7 +241,7 @@ impl SessionManager {
         let messages = read.into_iter().filter(|m| !m.redacted && (!m.text.is_empty() || !m.attachments.is_empty()));
         let messages = messages.map(said).collect();
         let from = ForkedFrom { left_out: source.left_out, ..from };
-        let copied = Copied { from, messages, context: source.context.clone(), memories };
+        let copied = Copied { from, messages, context, memories };
         Ok((source.founding(row), copied))
     }
 
@@ -253,12 +254,30 @@ impl SessionManager {
     }
 }
 
+impl SessionManager {
+    /// Returns the context that a copy begins with; of an older one than the rules keep the log tells, and where that is gone
+    /// the copy says that it begins with the oldest there is.
+    async fn context_of(&self, source: &Source, from: ForkedFrom) -> Result<(ForkedFrom, serde_json::Value), Problem> {
+        if from.seq >= source.context_floor {
+            return Ok((from, source.context.clone()));
+        }
+        match self.context_then(from.session, Some(from.branch), from.seq).await {
+            Err(problem) if problem.code == Code::EventsTrimmed => {
+                Ok((ForkedFrom { seq: source.context_floor, ..from }, source.context.clone()))
+            }
+            read => Ok((from, read?)),
+        }
+    }
+}
+
 /// What a copy takes over, without texts.
 struct Source {
     numbers: Vec<u64>,
     spans: Vec<roundtable_core::session::PageSpan>,
     left_out: u64,
     context: serde_json::Value,
+    /// The oldest seq of which the context can be told without the log.
+    context_floor: roundtable_protocol::Seq,
     people: Vec<Participant>,
     info: roundtable_protocol::model::SessionInfo,
     title: Option<String>,
@@ -278,6 +297,7 @@ impl Source {
             spans: session.pages(Stream::Main).to_vec(),
             left_out: left_out as u64,
             context: session.context_kept_at(branch, from.seq),
+            context_floor: session.context_floor(branch),
             people: session.participants().cloned().collect(),
             info: session.info(),
             title: session.given_title().map(str::to_owned),

@@ -232,13 +232,11 @@ impl SessionManager {
     ///
     /// # Errors
     /// The rules refuse it, the room has too much to do, or the store cannot write.
-    pub async fn command(&self, session: SessionId, user: UserId, envelope: Envelope) -> Result<Receipt, Problem> {
+    pub async fn command(&self, session: SessionId, user: UserId, mut envelope: Envelope) -> Result<Receipt, Problem> {
         if envelope.command.is_internal() {
             return Err(Problem::new(Code::UnknownCommand));
         }
-        if matches!(envelope.command, Command::SessionResume(_)) {
-            self.check_reached(session, user).await?;
-        }
+        self.prepare(session, user, &mut envelope.command).await?;
         self.ask_for(session, Caller::User(user), Subject::Stranger, envelope, user).await
     }
 

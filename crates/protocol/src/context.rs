@@ -250,6 +250,17 @@ pub enum Take {
     Value,
 }
 
+/// A branch's context as it was at a version that the rules do not keep: looked up in the log by the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextThen {
+    /// The branch as event headers name it: none is the main one.
+    pub branch: Option<BranchId>,
+    /// The version.
+    pub seq: Seq,
+    /// The whole document.
+    pub value: Value,
+}
+
 /// A conflict that waits for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OpenConflict {

@@ -308,7 +308,8 @@ pub(super) fn decide_create(by: &By<'_>, data: &BranchCreate) -> Result<Decision
     let mut draft = by.draft();
     let created = begin(by, BranchId(draft.key()), data.name.as_ref(), from, (at, Some(seq)), at)?;
     draft.on(Some(created.branch));
-    draft.push(Stream::Main, causes(by.session, at), created);
+    draft.push(Stream::Main, causes(by.session, at), created.clone());
+    document::begin_at(by.session, &mut draft, &created, seq, &data.then)?;
     Ok(draft.finish())
 }
 
@@ -345,7 +346,19 @@ pub(super) fn point(
         return Err(off_path("/message"));
     }
     let seq = seq.unwrap_or_else(|| session.fork_seq(from, at));
-    Ok((from.id, at, session.context_kept(from.id, seq)))
+    Ok((from.id, at, seq))
+}
+
+/// Returns which context a new branch begins with: whose, and up to which seq. None when that cannot be made.
+pub(super) fn wanted(session: &Session, data: &BranchCreate) -> Option<(BranchId, Seq)> {
+    let main = session.branches.get(session.branches.main())?;
+    let from = match (data.from_branch, data.message) {
+        (Some(id), _) => session.branches.get(id)?,
+        (None, Some(message)) => session.home(message).unwrap_or(main),
+        (None, None) => main,
+    };
+    let seq = data.seq.or_else(|| data.message.map(|message| session.fork_seq(from, Some(message))));
+    seq.map(|seq| (from.id, seq))
 }
 
 pub(super) fn decide_move(by: &By<'_>, data: &BranchMove) -> Result<Decision, Rejection> {

@@ -161,12 +161,27 @@ pub(super) fn place(
     let Some(head) = head_at(session, checkpoint, branch) else {
         return Err(Rejection::field("/branch", Code::NoSuchBranch, "the checkpoint does not hold that branch"));
     };
-    Ok((branch, head, session.context_kept(branch, seq_of(checkpoint))))
+    Ok((branch, head, seq_of(checkpoint)))
+}
+
+/// Returns which branches' contexts a restore goes back to, and to which seq.
+pub(super) fn wanted(session: &Session, data: &CheckpointRestore) -> Vec<(BranchId, Seq)> {
+    let Some(info) = session.checkpoints.get(data.checkpoint) else { return Vec::new() };
+    let seq = seq_of(&info.checkpoint);
+    match data.how {
+        RestoreHow::Branch => vec![(data.branch.unwrap_or_else(|| session.branches.main()), seq)],
+        RestoreHow::InPlace => {
+            let held = |b: &&roundtable_protocol::branching::Branch| {
+                !b.archived && head_at(session, &info.checkpoint, b.id).is_some()
+            };
+            session.branches().iter().filter(held).map(|b| (b.id, seq)).collect()
+        }
+    }
 }
 
 fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Result<Decision, Rejection> {
     let session = by.session;
-    let (from_branch, head, fork_seq) = place(by, info.checkpoint.id, data.branch)?;
+    let (from_branch, head, seq) = place(by, info.checkpoint.id, data.branch)?;
     let name = match (&data.name, &info.checkpoint.name) {
         (Some(name), _) | (None, Some(name)) => text::filled_line("/name", name, MAX_NAME)?,
         (None, None) => format!("branch {}", session.branches().len() + 1),
@@ -175,11 +190,12 @@ fn as_branch(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Re
     let mut draft = by.draft();
     let branch = BranchId(draft.key());
     draft.on(Some(branch));
-    let fork_message = head;
-    let created =
-        draft.push(Stream::Main, vec![], BranchCreated { branch, name, from_branch, fork_message, fork_seq, head });
+    let (fork_message, fork_seq) = (head, session.context_kept(from_branch, seq));
+    let begun = BranchCreated { branch, name, from_branch, fork_message, fork_seq, head };
+    let created = draft.push(Stream::Main, vec![], begun.clone());
     let restored = CheckpointRestored { checkpoint: info.checkpoint.id, how: RestoreHow::Branch, branch: Some(branch) };
     draft.push(Stream::Main, vec![created], restored);
+    document::begin_at(session, &mut draft, &begun, seq, &data.then)?;
     Ok(draft.finish())
 }
 
@@ -204,7 +220,7 @@ fn in_place(by: &By<'_>, data: &CheckpointRestore, info: &CheckpointInfo) -> Res
             branches::move_head(session, &mut draft, branch, head);
             moved = true;
         }
-        moved |= document::restore(by, &mut draft, branch.id, seq_of(&info.checkpoint), cause)?;
+        moved |= document::restore(by, &mut draft, branch.id, seq_of(&info.checkpoint), cause, &data.then)?;
     }
     if moved { Ok(draft.finish()) } else { Err(Code::AlreadyRecorded.into()) }
 }

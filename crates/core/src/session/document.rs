@@ -40,7 +40,7 @@ mod node;
 mod path;
 mod plan;
 
-pub(super) use branches::{Documents, adopt, begin_with, check_together, restore};
+pub(super) use branches::{Documents, adopt, begin_at, begin_with, check_together, restore};
 use history::{Change, History};
 use node::Node;
 use plan::{Ask, Plan, Refusal};
@@ -132,7 +132,7 @@ pub(super) fn decide_revert(by: &By<'_>, data: &ContextRevert) -> Result<Decisio
     }
     let (ops, base, reverts) = match (data.event, data.to_version) {
         (Some(event), None) => revert_event(document, event, &data.paths)?,
-        (None, Some(version)) => revert_to(document, version, data)?,
+        (None, Some(version)) => revert_to(document, branch, version, data)?,
         _ => return Err(Rejection::field("/event", Code::InvalidField, "either event or to_version")),
     };
     if ops.is_empty() {
@@ -365,12 +365,14 @@ fn inverse(change: &Change) -> PatchOp {
 }
 
 /// Returns the operations that bring the document, or some paths of it, back to a version.
-fn revert_to(document: &Document, version: Seq, data: &ContextRevert) -> Result<Back, Rejection> {
+fn revert_to(
+    document: &Document,
+    branch: Option<BranchId>,
+    version: Seq,
+    data: &ContextRevert,
+) -> Result<Back, Rejection> {
     check_base("/to_version", document, Some(version))?;
-    if version < document.history.floor() {
-        return Err(Rejection::from(Code::BaseTooOld));
-    }
-    let then = document.history.at(&document.root, version);
+    let then = branches::then(document, (branch, version), &data.then).ok_or(Code::BaseTooOld)?;
     let mut ops = Vec::new();
     if data.paths.is_empty() {
         plan::difference(&document.root, &then, "", &mut ops);
@@ -420,10 +422,18 @@ impl Session {
     pub fn context_value_at(&self, branch: Option<BranchId>, path: &str, version: Seq) -> Result<Value, Rejection> {
         let document = self.document(branch);
         check_base("/version", document, Some(version))?;
-        if version < document.history.floor() {
+        if !document.history.tells(version) {
             return Err(Code::BaseTooOld.into());
         }
         value_in(&document.history.at(&document.root, version), path)
+    }
+
+    /// Returns what is at `path` of a whole document.
+    ///
+    /// # Errors
+    /// `path_not_found`.
+    pub fn context_part(document: &Value, path: &str) -> Result<Value, Rejection> {
+        value_in(&Node::from(document), path)
     }
 
     /// Returns up to `limit` writes that are kept, the newest first, those before a version if one is given.

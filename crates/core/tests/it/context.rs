@@ -536,7 +536,13 @@ impl Room {
                 } else {
                     RestoreHow::Branch
                 };
-                Command::CheckpointRestore(CheckpointRestore { checkpoint, how, branch: None, name: None })
+                Command::CheckpointRestore(CheckpointRestore {
+                    checkpoint,
+                    how,
+                    branch: None,
+                    name: None,
+                    then: vec![],
+                })
             }
             _ => Command::CheckpointCreate(CheckpointCreate { name: "here".to_owned() }),
         };

@@ -97,7 +97,7 @@ impl SessionManager {
     /// assert_eq!(manager.path(session, ana, main, None, 10).await?[0].message.text, "What if?");
     ///
     /// let back = CheckpointRestore {
-    ///     checkpoint: point.checkpoint.id, how: Default::default(), branch: None, name: None,
+    ///     checkpoint: point.checkpoint.id, how: Default::default(), branch: None, name: None, then: vec![],
     /// };
     /// let restored = manager.restore(session, ana, clock::new_key(), back).await?.expect("a new branch");
     /// assert_eq!((restored.name.as_str(), restored.head), ("Before", None));

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::SessionManager;
+use crate::context::may_look_back;
 use crate::frame::Frame;
 use crate::lanes;
 use crate::outbox::{Outbox, Placed};
@@ -117,7 +118,7 @@ impl SessionManager {
         let reply = Reply::Connection { outbox: Arc::clone(outbox), re, order };
         let (caller, subject) = (Caller::User(user), Subject::Stranger);
         let queued = Box::new(Queued { caller, subject, envelope, fingerprint, reply, attempts: 0 });
-        let asks_first = resumes(&queued);
+        let asks_first = waits_for(&queued.envelope.command);
         match outbox.behind().place(session, queued, asks_first) {
             Placed::Free(queued) => self.hand_on(session, queued),
             Placed::Waits => {}
@@ -128,15 +129,11 @@ impl SessionManager {
         }
     }
 
-    /// Hands on what waits behind somebody's `session.resume`, that first: it waits for the assistant, and what the
-    /// connection has sent behind it must be decided behind it.
+    /// Hands on what waits behind a command that waits for something itself, that first: what the connection has sent behind
+    /// it must be decided behind it.
     async fn hand_on_in_order(&self, session: SessionId, user: UserId, outbox: &Outbox) {
-        while let Some(queued) = outbox.behind().next(session) {
-            let reached = match resumes(&queued) {
-                true => self.check_reached(session, user).await,
-                false => Ok(()),
-            };
-            match reached {
+        while let Some(mut queued) = outbox.behind().next(session) {
+            match self.prepare(session, user, &mut queued.envelope.command).await {
                 Ok(()) => self.hand_on(session, queued),
                 Err(problem) => turn_down(session, &queued, problem),
             }
@@ -150,6 +147,16 @@ impl SessionManager {
             && let Some((outbox, re, order)) = reply
         {
             answer_instead(session, &outbox, (re, order, key), problem);
+        }
+    }
+
+    /// Does what a command waits for before it is decided: the assistant is asked whether it is there, old contexts are read
+    /// from the log.
+    pub(super) async fn prepare(&self, session: SessionId, user: UserId, command: &mut Command) -> Result<(), Problem> {
+        match command {
+            Command::SessionResume(_) => self.check_reached(session, user).await,
+            other if may_look_back(other) => self.look_back(session, user, other).await,
+            _ => Ok(()),
         }
     }
 
@@ -252,8 +259,9 @@ impl SessionManager {
     }
 }
 
-fn resumes(queued: &Queued) -> bool {
-    matches!(queued.envelope.command, Command::SessionResume(_))
+/// Returns whether a command waits for something before it can be decided; see [`SessionManager::prepare`].
+fn waits_for(command: &Command) -> bool {
+    matches!(command, Command::SessionResume(_)) || may_look_back(command)
 }
 
 /// Answers a command that no room gets.

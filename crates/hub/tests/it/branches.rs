@@ -236,7 +236,7 @@ async fn going_back_moves_every_head_and_takes_every_context_back_or_changes_not
         point.checkpoint.id
     };
     let back = async |Place { house, session, ana, .. }: Place<'_>, checkpoint, how| {
-        let back = CheckpointRestore { checkpoint, how, branch: None, name: None };
+        let back = CheckpointRestore { checkpoint, how, branch: None, name: None, then: vec![] };
         house.manager.restore(session, ana, clock::new_key(), back).await.map(drop)
     };
     for after in before_or_after(go_on, async |place, point| back(place, point, RestoreHow::InPlace).await).await {

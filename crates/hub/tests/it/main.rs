@@ -13,6 +13,7 @@ mod life;
 mod lobby;
 mod log;
 mod moves;
+mod past;
 mod races;
 mod replay;
 mod rights;

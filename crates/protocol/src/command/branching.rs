@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::branching::{MergeHow, RestoreHow};
+use crate::context::ContextThen;
 use crate::ids::{BranchId, CheckpointId, MemoryId, MessageId, Seq, SessionId};
 use crate::model::Attachment;
 
@@ -48,6 +49,10 @@ pub struct CheckpointRestore {
     /// What the new branch is called; 1 to 80 characters; made from the checkpoint's name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the contexts were that are gone back to and that the rules do not keep: looked up by the server, whatever a
+    /// caller writes here.
+    #[serde(skip)]
+    pub then: Vec<ContextThen>,
 }
 
 /// Data of `branch.create`; the branch's id is the command's key.
@@ -66,6 +71,10 @@ pub struct BranchCreate {
     /// Instead of `message`: the last seq of `main` that both share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<Seq>,
+    /// What the contexts were that are gone back to and that the rules do not keep: looked up by the server, whatever a
+    /// caller writes here.
+    #[serde(skip)]
+    pub then: Vec<ContextThen>,
 }
 
 /// Data of `branch.move`.

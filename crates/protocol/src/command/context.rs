@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::context::{PatchOp, Strategy, Take};
+use crate::context::{ContextThen, PatchOp, Strategy, Take};
 use crate::ids::{BranchId, EventId, Seq};
 
 /// Data of `context.patch`. Either `ops` or `merge`.
@@ -69,6 +69,10 @@ pub struct ContextRevert {
     /// Why; at most 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the contexts were that are gone back to and that the rules do not keep: looked up by the server, whatever a
+    /// caller writes here.
+    #[serde(skip)]
+    pub then: Vec<ContextThen>,
 }
 
 /// Data of `context.resolve`.

@@ -128,7 +128,7 @@ pub async fn restore(
     JsonOrNothing(body): JsonOrNothing<Restore>,
 ) -> Result<axum::Json<Restored>, ApiError> {
     let Restore { how, branch, name } = body;
-    let restore = CheckpointRestore { checkpoint, how, branch, name };
+    let restore = CheckpointRestore { checkpoint, how, branch, name, then: Vec::new() };
     let branch = app.manager.restore(session, known.user.id, key.id, restore).await?;
     Ok(axum::Json(Restored { checkpoint, branch }))
 }

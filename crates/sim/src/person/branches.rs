@@ -36,7 +36,7 @@ pub(super) fn wish(view: &View, text: String, rng: &mut Rng) -> Option<Command> 
         15 => {
             let checkpoint = rng.pick(&view.branching.checkpoints)?.checkpoint.id;
             let how = if rng.chance(500) { RestoreHow::InPlace } else { RestoreHow::Branch };
-            Command::CheckpointRestore(CheckpointRestore { checkpoint, how, branch: None, name: None })
+            Command::CheckpointRestore(CheckpointRestore { checkpoint, how, branch: None, name: None, then: vec![] })
         }
         16..18 => {
             let branch = if rng.chance(700) { branch_id(view, rng) } else { None };

@@ -247,7 +247,7 @@ fn a_checkpoint_comes_back_as_a_branch_or_in_place_and_no_right_with_it() {
     say(&mut room, "ana", MessagePost { branch: Some(branch), ..post("later there") }).expect("said");
     let restore = |how| {
         let checkpoint = point.id;
-        Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None })
+        Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None, then: vec![] })
     };
     let roles = room.session.roles_rev();
     room.give("ana", Stream::Main, restore(RestoreHow::Branch)).expect("as a branch");
@@ -260,8 +260,13 @@ fn a_checkpoint_comes_back_as_a_branch_or_in_place_and_no_right_with_it() {
     assert_eq!(room.session.message(other).map(|m| m.redacted), Some(false));
     let no = room.give("ana", Stream::Main, restore(RestoreHow::InPlace)).expect_err("is so already");
     assert_eq!(no.code, Code::AlreadyRecorded);
-    let unknown =
-        c::CheckpointRestore { checkpoint: CheckpointId::NIL, how: RestoreHow::Branch, branch: None, name: None };
+    let unknown = c::CheckpointRestore {
+        checkpoint: CheckpointId::NIL,
+        how: RestoreHow::Branch,
+        branch: None,
+        name: None,
+        then: vec![],
+    };
     let no = room.give("ana", Stream::Main, Command::CheckpointRestore(unknown)).expect_err("unknown");
     assert_eq!(no.code, Code::NoSuchCheckpoint);
     assert_eq!(room.session.parent(two), Some(one));
@@ -374,7 +379,9 @@ fn going_back_in_place_takes_the_context_back_by_a_new_write_and_a_branch_forks_
 
     write(&mut room, "ana", None, json!({"a": null, "new": [1, 2]})).expect("written");
     write(&mut room, "ben", Some(branch), json!({"b": 2})).expect("written");
-    let restore = |how| Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None });
+    let restore = |how| {
+        Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch: None, name: None, then: vec![] })
+    };
     let made = room.give("ben", Stream::Main, restore(RestoreHow::Branch)).expect("as a branch");
     assert_eq!(context(&room, BranchId(made[0].header.id.0)), then.0);
     assert_ne!(context(&room, main(&room)), then.0, "nothing else changes");
@@ -403,7 +410,7 @@ fn a_context_larger_than_an_event_comes_back_in_several_writes_of_one_decision()
         CheckpointId(room.give("ana", Stream::Main, Command::CheckpointCreate(full)).expect("made")[0].header.id.0);
     for (checkpoint, wanted, least) in [(empty, json!({}), 1), (full, then, 2)] {
         let (how, branch, name) = (RestoreHow::InPlace, None, None);
-        let restore = Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch, name });
+        let restore = Command::CheckpointRestore(c::CheckpointRestore { checkpoint, how, branch, name, then: vec![] });
         let events = room.give("ana", Stream::Main, restore).expect("in place");
         assert!(events.len() > least);
         for event in &events {

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use roundtable_protocol::command::{Command, ContextRevert};
 use roundtable_protocol::context::{
-    ChangeOp, ContextChange, ContextComparison, ContextDifference, OpName, OpenConflict, PatchOp,
+    ChangeOp, ContextChange, ContextComparison, ContextDifference, ContextThen, OpName, OpenConflict, PatchOp,
 };
 use roundtable_protocol::event::{BranchCreated, ContextConflicted, ContextPatched, ContextResolved, Event, EventBody};
 use roundtable_protocol::grant::Permission;
@@ -22,7 +23,7 @@ use super::plan::{self, Ask};
 use super::{Document, MAX_REVERTS, Strategy, path};
 use crate::context::{Decision, Rejection};
 use crate::session::draft::{By, Draft};
-use crate::session::{Session, branches};
+use crate::session::{Session, branches, checkpoints};
 
 /// How many places a comparison tells.
 const MAX_DIFFERENCES: usize = 200;
@@ -172,7 +173,78 @@ pub(in crate::session) fn check_together(session: &Session, decision: &Decision)
     }
 }
 
+/// Returns what a document was at a version: from what is kept, else from what was looked up.
+pub(super) fn then(document: &Document, (branch, seq): (Option<BranchId>, Seq), found: &[ContextThen]) -> Option<Node> {
+    if document.history.tells(seq) {
+        return Some(document.history.at(&document.root, seq));
+    }
+    found.iter().find(|then| (then.branch, then.seq) == (branch, seq)).map(|then| Node::from(&then.value))
+}
+
+/// Writes what a branch that is just begun had at `wanted`, where that is older than what its document begins with.
+pub(in crate::session) fn begin_at(
+    session: &Session,
+    draft: &mut Draft,
+    created: &BranchCreated,
+    wanted: Seq,
+    found: &[ContextThen],
+) -> Result<(), Rejection> {
+    let from = session.branches.header(created.from_branch);
+    let document = session.documents.of(from);
+    if wanted >= created.fork_seq {
+        return Ok(());
+    }
+    let Some(then) = then(document, (from, wanted), found) else { return Ok(()) };
+    let begins = document.fork(created.fork_seq);
+    let base = Some(begins.version);
+    draft.on(Some(created.branch));
+    for ops in plan::parts(changes_to(&begins, &then)?) {
+        draft.push(Stream::Main, vec![], ContextPatched { base, ops, ..ContextPatched::default() });
+    }
+    Ok(())
+}
+
+/// Which contexts a command goes back to.
 impl Session {
+    /// Returns the versions of contexts that a command goes back to and that the rules do not keep: whoever drives the
+    /// session looks them up in the log and says them in the command's `then`. Branches are named as event headers do.
+    pub fn contexts_wanted(&self, command: &Command) -> Vec<(Option<BranchId>, Seq)> {
+        let header = |id: BranchId| self.branches.header(id);
+        let all = match command {
+            Command::ContextRevert(ContextRevert { branch, to_version: Some(version), .. }) => {
+                vec![(branch.and_then(header), *version)]
+            }
+            Command::BranchCreate(data) => {
+                branches::wanted(self, data).map(|(from, seq)| (header(from), seq)).into_iter().collect()
+            }
+            Command::CheckpointRestore(data) => {
+                checkpoints::wanted(self, data).into_iter().map(|(branch, seq)| (header(branch), seq)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let untold = |(branch, seq): &(Option<BranchId>, Seq)| !self.documents.of(*branch).history.tells(*seq);
+        all.into_iter().filter(untold).collect()
+    }
+
+    /// Returns where a branch's context of a version came to be: the branch itself, and up to which seq each of those that
+    /// it goes back to counts. The first one that was there at its seq has the document.
+    pub fn context_lineage(&self, branch: Option<BranchId>, seq: Seq) -> Vec<(Option<BranchId>, Seq)> {
+        let (mut at, mut until) = (branch.and_then(|id| self.branches.header(id)), seq);
+        let mut line = vec![(at, until)];
+        // A branch leaves one that was there before it, so this ends.
+        while let Some(of) = at.and_then(|id| self.branches.get(id)) {
+            until = until.min(of.fork_seq);
+            at = of.from_branch.and_then(|id| self.branches.header(id));
+            line.push((at, until));
+        }
+        line
+    }
+
+    /// Returns the oldest version of a branch's context that can be told from what is kept.
+    pub fn context_floor(&self, branch: Option<BranchId>) -> Seq {
+        self.document(branch).history.floor()
+    }
+
     /// Returns the oldest seq, from `wanted` on, at which the context of a branch can be told.
     pub(in crate::session) fn context_kept(&self, branch: BranchId, wanted: Seq) -> Seq {
         wanted.max(self.documents.of(self.branches.header(branch)).history.floor())
@@ -242,16 +314,17 @@ pub(in crate::session) fn restore(
     branch: BranchId,
     seq: Seq,
     cause: EventId,
+    found: &[ContextThen],
 ) -> Result<bool, Rejection> {
-    let document = by.session.documents.of(by.session.branches.header(branch));
+    let header = by.session.branches.header(branch);
+    let document = by.session.documents.of(header);
     if document.version <= seq {
         return Ok(false);
     }
-    if seq < document.history.floor() {
+    let Some(then) = then(document, (header, seq), found) else {
         let detail = "more has been written since than the context can take back; restore it as a branch";
         return Err(Rejection::field("/checkpoint", Code::BaseTooOld, detail));
-    }
-    let then = document.history.at(&document.root, seq);
+    };
     let since = document.history.writes().rev().take_while(|w| w.seq > seq);
     bring(by, draft, branch, &then, cause, since.take(MAX_REVERTS).map(|w| w.event).collect())
 }

@@ -218,6 +218,11 @@ impl History {
         taken_back.contains(&event)
     }
 
+    /// Returns whether what was at `version` can be told.
+    pub fn tells(&self, version: Seq) -> bool {
+        version >= self.floor
+    }
+
     /// Returns the document as it was at `version`, which is not below the floor.
     pub fn at(&self, now: &Node, version: Seq) -> Node {
         let mut root = now.clone();

@@ -135,6 +135,7 @@ impl World {
                 how: if t.b.is_multiple_of(2) { RestoreHow::InPlace } else { RestoreHow::Branch },
                 branch: None,
                 name: None,
+                then: vec![],
             }),
             47 => Command::BranchCreate(c::BranchCreate {
                 name: t.a.is_multiple_of(2).then_some(text),

@@ -117,6 +117,6 @@ fn going_back_in_place_is_refused_as_a_whole_when_it_would_be_too_much() {
     for id in &all[..all.len() - 1] {
         give(&mut room, patch(Some(*id), without("a"))).expect("less");
     }
-    let restore = CheckpointRestore { checkpoint, how: RestoreHow::InPlace, branch: None, name: None };
+    let restore = CheckpointRestore { checkpoint, how: RestoreHow::InPlace, branch: None, name: None, then: vec![] };
     assert!(!whole_or_not(&mut room, |room| give(room, Command::CheckpointRestore(restore))));
 }
