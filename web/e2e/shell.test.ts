@@ -196,6 +196,19 @@ describe('what a person chooses', () => {
     await audit(ana.page);
     await ana.page.keyboard.press('Escape');
     await ana.page.getByRole('heading', { name: 'Keyboard' }).waitFor({ state: 'detached' });
+    // The menu of the session: its groups have names, and the arrows go through all of them.
+    await ana.page.locator('header h1 button').focus();
+    await ana.page.keyboard.press('Enter');
+    for (const name of ['Look back', 'Pause and end', 'You']) await ana.page.getByRole('group', { name, exact: true }).waitFor();
+    const focused = () => ana.page.evaluate(() => document.activeElement?.textContent?.trim());
+    await eventually(focused).toBe('Rename the session');
+    const entries = await ana.page.getByRole('menuitem').count();
+    for (let i = 1; i < entries; i++) await ana.page.keyboard.press('ArrowDown');
+    await eventually(focused).toBe('Your settings');
+    await ana.page.keyboard.press('Enter');
+    await ana.page.getByRole('heading', { name: 'Settings', exact: true }).waitFor();
+    await ana.page.keyboard.press('Escape');
+    await ana.page.getByRole('heading', { name: 'Settings', exact: true }).waitFor({ state: 'detached' });
     await ana.page.keyboard.press('/');
     expect(await ana.page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Message');
   });
@@ -307,6 +320,9 @@ describe('the first minute', () => {
     await ana.page.locator('header h1 button').tap();
     await ana.page.getByRole('menuitem', { name: 'Who answers here' }).waitFor();
     expect(await smallTargets(ana.page, '[role="menu"]'), 'menu of the title').toEqual([]);
+    const menu = await ana.page.getByRole('menu').evaluate((m) => ({ hidden: m.scrollHeight - m.clientHeight, below: m.getBoundingClientRect().bottom - innerHeight }));
+    expect(menu.hidden, 'all of the menu is seen at once').toBeLessThanOrEqual(0);
+    expect(menu.below).toBeLessThanOrEqual(0);
     await ana.page.getByRole('menuitem', { name: 'Who answers here' }).tap();
     await ana.page.getByRole('menuitem', { name: 'Connect a model' }).waitFor();
     expect(await smallTargets(ana.page, '[role="menu"]'), 'menu of the assistant').toEqual([]);
