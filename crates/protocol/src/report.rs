@@ -35,6 +35,9 @@ pub struct Report {
     pub decisions: Vec<MessageId>,
     /// What the answers used, by driver, in the order of first use.
     pub usage: Vec<DriverUsage>,
+    /// What was written to the shared context; absent in reports of before it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextFigures>,
     /// How many events `main` had, `session.ended` included.
     pub events: u64,
 }
@@ -67,6 +70,21 @@ pub struct TurnCounts {
     pub lost: u64,
     /// Taken back, or never begun.
     pub withdrawn: u64,
+}
+
+/// What was written to the shared context, on all branches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ContextFigures {
+    /// How many writes changed something.
+    pub writes: u64,
+    /// How many conflicts were left to people.
+    pub conflicts: u64,
+    /// How many of them people have resolved; the others are open.
+    pub resolved: u64,
+    /// How many values the main branch's document holds, objects and lists counted, the document itself not.
+    pub values: u64,
+    /// How long the main branch's document is as JSON without blanks. Unit: bytes.
+    pub size_bytes: u64,
 }
 
 /// What the answers of one driver used.

@@ -2122,6 +2122,34 @@ export interface components {
             /** @description Where. */
             path: string;
         };
+        /** @description What was written to the shared context, on all branches. */
+        ContextFigures: {
+            /**
+             * Format: int64
+             * @description How many conflicts were left to people.
+             */
+            conflicts: number;
+            /**
+             * Format: int64
+             * @description How many of them people have resolved; the others are open.
+             */
+            resolved: number;
+            /**
+             * Format: int64
+             * @description How long the main branch's document is as JSON without blanks. Unit: bytes.
+             */
+            size_bytes: number;
+            /**
+             * Format: int64
+             * @description How many values the main branch's document holds, objects and lists counted, the document itself not.
+             */
+            values: number;
+            /**
+             * Format: int64
+             * @description How many writes changed something.
+             */
+            writes: number;
+        };
         /** @description Writes of the context, the newest first. */
         ContextHistoryBody: {
             /** @description The writes; what exactly each has changed is in its event. */
@@ -4227,6 +4255,7 @@ export interface components {
         };
         /** @description What a session came to. */
         Report: {
+            context?: components["schemas"]["ContextFigures"] | null;
             /** @description Messages that are marked as decisions, in their order. */
             decisions: components["schemas"]["MessageId"][];
             /**

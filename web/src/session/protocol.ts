@@ -433,6 +433,8 @@ export interface Report {
   turns: { asked: number; completed: number; stopped: number; failed: number; lost: number; withdrawn: number };
   decisions: Id[];
   usage: { driver: string; answers: number; usage: Usage }[];
+  /** Absent in reports of before it was counted. */
+  context?: { writes: number; conflicts: number; resolved: number; values: number; size_bytes: number };
   events: number;
 }
 

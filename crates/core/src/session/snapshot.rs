@@ -7,7 +7,7 @@ use super::Session;
 
 impl Session {
     /// The format of [`Session::to_snapshot`]. Raised whenever any type inside changes.
-    pub const SNAPSHOT_FORMAT: u32 = 8;
+    pub const SNAPSHOT_FORMAT: u32 = 9;
 
     /// Returns the state as bytes, about 60 a message.
     pub fn to_snapshot(&self) -> Vec<u8> {

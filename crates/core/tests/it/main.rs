@@ -3,4 +3,5 @@
 mod context;
 mod golden;
 mod laws;
+mod recount;
 mod world;

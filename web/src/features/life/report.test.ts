@@ -19,6 +19,7 @@ const report: Report = {
   turns: { asked: 2, completed: 1, stopped: 0, failed: 0, lost: 0, withdrawn: 1 },
   decisions: ['m1', 'm2'],
   usage: [{ driver: 'model', answers: 1, usage: { input_uncached: 1000, cache_read: 200, cache_write: 34, output: 50, reasoning: 0, source: 'estimated' } }],
+  context: { writes: 7, conflicts: 3, resolved: 2, values: 21, size_bytes: 2048 },
   events: 12,
 };
 const told: Told = {
@@ -47,9 +48,15 @@ describe('the report as a text', () => {
     expect(text).toContain('| Ana \\<b\\>\\| | Owner | 3 |');
     expect(text).toContain('| Somebody | Viewer | 0 |');
     expect(text).toContain('- Answered: 1\n- Taken back: 1');
+    expect(text).toContain('## Shared context\n\n- Writes: 7\n- Open conflicts: 1 of 3\n- Values: 21\n- Size in bytes: 2,048\n');
     expect(text).toContain('| Model | 1 | 1,234 | 50 |');
     expect(text).toContain('Unit: tokens. Estimated.');
     expect(text).toContain('the 12 events of the log');
+  });
+
+  it('says nothing of a context that nobody has written, nor of one that was not counted', () => {
+    for (const context of [undefined, { writes: 0, conflicts: 0, resolved: 0, values: 0, size_bytes: 2 }])
+      expect(markdownOf({ ...told, report: { ...report, context } })).not.toContain('Shared context');
   });
 
   it('is in the language of the page', async () => {

@@ -98,6 +98,17 @@ export function questions({ turns }: Report): { words: string; n: number }[] {
   ].filter(({ n }) => n > 0);
 }
 
+/** Returns what was written to the shared context; nothing when nobody has. */
+export function contextFigures({ context }: Report): { words: string; n: string }[] {
+  if (!context || context.writes === 0) return [];
+  return [
+    { words: t('life.report_writes'), n: count(context.writes) },
+    ...(context.conflicts > 0 ? [{ words: t('life.report_conflicts'), n: t('life.report_conflicts_of', { open: count(context.conflicts - context.resolved), all: count(context.conflicts) }) }] : []),
+    { words: t('life.report_values'), n: count(context.values) },
+    { words: t('life.report_size'), n: count(context.size_bytes) },
+  ];
+}
+
 export const driverWords = (driver: string) => (driver === 'guide' ? `Guide - ${t('common.not_a_model')}` : driver === 'model' ? t('life.report_model') : driver);
 export const inputOf = (usage: Usage) => usage.input_uncached + usage.cache_read + usage.cache_write;
 
@@ -126,6 +137,7 @@ export function markdownOf(told: Told): string {
   const nameOf = (id: Id) => plain(people.get(id)?.display_name ?? t('common.somebody'));
   const lasted = `${t('life.report_lasted')}: ${span(report.duration_ms)}${report.paused_ms > 0 ? ` (${t('life.report_paused')} ${span(report.paused_ms)})` : ''}`;
   const asked = questions(report);
+  const written = contextFigures(report);
   const left = report.decisions.length - decisions.length;
   const parts = [
     `# ${t('life.report_title')}: ${plain(session.title)}`,
@@ -143,6 +155,7 @@ export function markdownOf(told: Told): string {
     ),
     `## ${t('life.report_questions')}`,
     asked.length === 0 ? t('life.report_no_questions') : asked.map(({ words, n }) => `- ${words}: ${count(n)}`).join('\n'),
+    ...(written.length === 0 ? [] : [`## ${t('life.report_context')}`, written.map(({ words, n }) => `- ${words}: ${n}`).join('\n')]),
     ...(report.usage.length === 0
       ? []
       : [

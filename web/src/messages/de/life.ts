@@ -145,6 +145,12 @@ export default {
   report_estimated: 'Geschätzt.',
   report_unknown: 'Nicht alle sind bekannt.',
   report_model: 'Modell',
+  report_context: 'Gemeinsamer Kontext',
+  report_writes: 'Änderungen',
+  report_conflicts: 'Offene Konflikte',
+  report_conflicts_of: '{open} von {all}',
+  report_values: 'Werte',
+  report_size: 'Größe in Byte',
   report_countable: { one: 'Jede Zahl lässt sich aus dem einen Ereignis des Protokolls nachzählen.', other: 'Jede Zahl lässt sich aus den {n} Ereignissen des Protokolls nachzählen.' },
   report_erased: 'Dieser Text wurde gelöscht.',
 

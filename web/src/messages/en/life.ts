@@ -146,6 +146,12 @@ export default {
   report_estimated: 'Estimated.',
   report_unknown: 'Not all of them are known.',
   report_model: 'Model',
+  report_context: 'Shared context',
+  report_writes: 'Writes',
+  report_conflicts: 'Open conflicts',
+  report_conflicts_of: '{open} of {all}',
+  report_values: 'Values',
+  report_size: 'Size in bytes',
   report_countable: { one: 'Every figure can be counted again from the one event of the log.', other: 'Every figure can be counted again from the {n} events of the log.' },
   report_erased: 'This text was deleted.',
 

@@ -145,6 +145,12 @@ export default {
   report_estimated: 'Estimés.',
   report_unknown: 'Tous ne sont pas connus.',
   report_model: 'Modèle',
+  report_context: 'Contexte partagé',
+  report_writes: 'Écritures',
+  report_conflicts: 'Conflits ouverts',
+  report_conflicts_of: '{open} sur {all}',
+  report_values: 'Valeurs',
+  report_size: 'Taille en octets',
   report_countable: { one: 'Chaque chiffre peut être recompté à partir du seul événement du journal.', other: 'Chaque chiffre peut être recompté à partir des {n} événements du journal.' },
   report_erased: 'Ce texte a été supprimé.',
 

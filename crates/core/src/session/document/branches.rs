@@ -15,6 +15,7 @@ use roundtable_protocol::event::{BranchCreated, ContextConflicted, ContextPatche
 use roundtable_protocol::grant::Permission;
 use roundtable_protocol::ids::{BranchId, EventId, Seq, Stream};
 use roundtable_protocol::problem::Code;
+use roundtable_protocol::report::ContextFigures;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
@@ -97,6 +98,13 @@ impl Documents {
         if event.header.branch.is_some() {
             document.weigh();
         }
+    }
+
+    /// Returns `counted` with how large the main branch's document is.
+    pub fn figures(&self, counted: ContextFigures) -> ContextFigures {
+        let json = serde_json::to_vec(&self.main.root).expect("a document serialises: string keys, no failing parts");
+        let values = self.main.root.measure().values as u64 - 1;
+        ContextFigures { values, size_bytes: json.len() as u64, ..counted }
     }
 
     /// Returns how much the documents of all branches but the main one hold. Unit: bytes.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use roundtable_protocol::event::{Event, EventBody, SessionEnded};
 use roundtable_protocol::ids::{ParticipantId, Stream, Timestamp};
 use roundtable_protocol::model::{Participant, SessionState, Usage, UsageSource};
-use roundtable_protocol::report::{DriverUsage, Report, ReportPerson, TurnCounts};
+use roundtable_protocol::report::{ContextFigures, DriverUsage, Report, ReportPerson, TurnCounts};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
@@ -20,6 +20,8 @@ pub struct Tally {
     usage: Vec<DriverUsage>,
     paused_ms: u64,
     paused_since: Option<Timestamp>,
+    /// Without what the documents tell themselves.
+    context: ContextFigures,
 }
 
 impl Tally {
@@ -33,6 +35,9 @@ impl Tally {
             EventBody::TurnStopped(data) => self.ended(driver, data.usage, |t| &mut t.stopped),
             EventBody::TurnFailed(data) => self.ended(driver, data.usage, |t| &mut t.failed),
             EventBody::TurnLost(_) => self.ended(driver, Usage::default(), |t| &mut t.lost),
+            EventBody::ContextPatched(data) => self.context.writes += u64::from(!data.ops.is_empty()),
+            EventBody::ContextConflicted(_) => self.context.conflicts += 1,
+            EventBody::ContextResolved(_) => self.context.resolved += 1,
             EventBody::SessionPaused(_) => self.paused_since = Some(at),
             EventBody::SessionResumed(_) | EventBody::SessionEnded(_) => self.goes_on(at),
             _ => {}
@@ -91,6 +96,7 @@ pub fn of(session: &Session, ended: &SessionEnded, at: Timestamp) -> Report {
         turns: tally.turns,
         decisions,
         usage: tally.usage,
+        context: Some(session.documents.figures(tally.context)),
         events: session.heads[Stream::Main as usize].0 + 1,
     }
 }

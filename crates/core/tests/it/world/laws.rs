@@ -168,6 +168,7 @@ impl World {
             },
             decisions,
             usage,
+            context: Some(crate::recount::context(main)),
             events: main.len() as u64,
         }
     }
