@@ -434,7 +434,7 @@ export interface Report {
   decisions: Id[];
   usage: { driver: string; answers: number; usage: Usage }[];
   /** Absent in reports of before it was counted. */
-  context?: { writes: number; conflicts: number; resolved: number; values: number; size_bytes: number };
+  context?: { writes: number; conflicts: number; resolved: number; values: number; size_bytes: number } | null;
   events: number;
 }
 
