@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use roundtable_protocol::{Code, Problem, Timestamp};
+use roundtable_protocol::{Code, Problem, SessionId, Timestamp};
 
 use crate::clock;
 use crate::metrics::Metrics;
@@ -19,6 +19,9 @@ pub type Chooses = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// Returns why the assistant of that name cannot answer now, for people; nothing when it can, as far as is known.
 pub type Missing = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Puts a session in words that has ended for good, before it is archived: owed work, which a server that dies in between
+/// does when it loads the session again. Returns whether it is over, made or not to be made; false: not here, not now.
+pub type Summarise = Arc<dyn Fn(SessionId) -> BoxFuture<'static, bool> + Send + Sync>;
 /// Asks the assistant of that name whether it is there, which may take a while. Returns why it cannot be reached, for
 /// people; nothing when it can, as far as can be told.
 pub type Reaches = Arc<dyn Fn(&str) -> BoxFuture<'static, Option<String>> + Send + Sync>;
@@ -74,6 +77,10 @@ pub struct HubConfig {
     pub reaches: Reaches,
     /// How long that may take; then the assistant counts as away.
     pub reach_within: Duration,
+    /// Puts an ended session in words; see [`Summarise`].
+    pub summarise: Summarise,
+    /// How long that may take; then the session is archived without.
+    pub summarise_within: Duration,
     /// How many panics of one session's room within ten minutes fail the session.
     pub panics: usize,
     /// What rooms count and time.
@@ -107,6 +114,8 @@ impl Default for HubConfig {
             missing: Arc::new(|_| None),
             reaches: Arc::new(|_| Box::pin(std::future::ready(None))),
             reach_within: Duration::from_secs(5),
+            summarise: Arc::new(|_| Box::pin(std::future::ready(true))),
+            summarise_within: Duration::from_secs(150),
             panics: 3,
             metrics: Arc::default(),
             now: Arc::new(clock::now),

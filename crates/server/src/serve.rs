@@ -36,7 +36,7 @@ use crate::origin::Ends;
 use crate::routes::reports::Reports;
 use crate::settings::Settings;
 use crate::state::{App, Inner, Rates};
-use crate::summaries::Summaries;
+use crate::summaries::{self, Summaries};
 use crate::tls::TlsError;
 use crate::{metrics, shutdown, tls, turns};
 
@@ -136,10 +136,12 @@ impl Server {
         };
         let (listener, bound) = listen(settings.listen).await?;
         let (label, known, asked) = (assistants.clone(), assistants.clone(), assistants.clone());
+        let (summarise, ended) = summaries::at_the_end();
         let hub = HubConfig {
             label: Arc::new(move |name| label.label(name)),
             assistants: Arc::new(move |name| known.knows(name)),
             reaches: Arc::new(move |name| asked.away(name)),
+            summarise,
             max_events: settings.limits.session_events,
             inbox: settings.limits.session_queue.max(1),
             turn_limit: settings.limits.turn_timeout,
@@ -172,6 +174,7 @@ impl Server {
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
         });
+        tokio::spawn(summaries::run(app.clone(), ended));
         let router = app::router(app.clone())?;
         if let Err(error) = app.operator.announce(&app.settings, bound) {
             tracing::warn!(%error, "the file for the operator cannot be written; admin commands do not reach this server");

@@ -1,6 +1,6 @@
-//! What a session came to, in words: said once it has ended, by the assistant that answered in it.
+//! What a session came to, in words: said when it has ended, by the assistant that answered in it.
 //!
-//! Owns: asking for it, and keeping it until something in `main` changes. Must not know: HTTP. Invariants: it is words about
+//! Owns: asking for it, by itself at the end and for whoever wants it, and keeping it until something in `main` changes. Must not know: HTTP. Invariants: it is words about
 //! the log and never part of it, so what is erased from the log is erased from here by forgetting; one session is summarised
 //! by one call at a time; only what the guide's and the models' turns may see reaches an assistant. Nothing with a price is
 //! called that nobody has confirmed: what is not connected cannot be asked.
@@ -9,19 +9,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use roundtable_assistant::driver::PromptRejection;
 use roundtable_assistant::{
     AgentEvent, AuthorKind, Driver, Failure, FailureCode, MainText, OpenSpec, Opened, TranscriptEntry, TurnEnd,
     TurnInput, guide,
 };
 use roundtable_hub::clock;
+use roundtable_hub::config::Summarise;
 use roundtable_protocol::model::{Participant, ParticipantKind, SessionState, Usage};
 use roundtable_protocol::report::Report;
 use roundtable_protocol::view::MessageView;
 use roundtable_protocol::{
-    Actor, Code, MessageId, ParticipantId, Problem, Role, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
+    Actor, Code, MessageId, ParticipantId, Problem, Rev, Role, Seq, SessionId, Stream, Timestamp, TurnId, UserId,
 };
-use serde::Serialize;
+use roundtable_store::{StoreError, ViewKey, ViewSnapshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -45,7 +49,7 @@ const REQUEST: &str = "This session has ended. Summarise it for those who were i
 const MODEL_NOT_CONFIGURED: &str = "model_not_configured";
 
 /// What a session came to, in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// The words, as Markdown.
     pub text: String,
@@ -67,14 +71,14 @@ pub struct NoSummary {
     pub detail: String,
 }
 
-/// The summaries that were made.
+/// The summaries that were made lately; the store has all of them.
 #[derive(Debug, Default)]
 pub struct Summaries(Mutex<HashMap<SessionId, Slot>>);
 
 /// Locked while somebody makes it.
 type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Held {
     /// The last seq of `main` that it is true for.
     head: Seq,
@@ -91,17 +95,95 @@ impl Summaries {
         Arc::clone(slots.entry(session).or_default())
     }
 
-    /// Returns the summary that was made, if it is still true and nobody makes one now.
-    pub fn made(&self, session: SessionId, head: Seq) -> Option<Summary> {
-        let slot = lock(&self.0).get(&session).map(Arc::clone)?;
-        let held = slot.try_lock().ok()?;
-        held.as_ref().filter(|held| held.head == head).map(|held| held.summary.clone())
-    }
-
     /// The session is gone.
     pub fn forget(&self, session: SessionId) {
         lock(&self.0).remove(&session);
     }
+}
+
+/// A session that has ended, and where it is said that its summary is over.
+pub type Ended = (SessionId, oneshot::Sender<bool>);
+
+/// Returns what rooms call when a session has ended, and where that arrives. Whoever does not take it in time is not waited
+/// for: the room goes on without words.
+pub fn at_the_end() -> (Summarise, mpsc::UnboundedReceiver<Ended>) {
+    let (tell, ended) = mpsc::unbounded_channel::<Ended>();
+    let summarise = move |session| {
+        let (over, made) = oneshot::channel();
+        let told = tell.send((session, over)).is_ok();
+        async move { told && made.await.unwrap_or(false) }.boxed()
+    };
+    (Arc::new(summarise), ended)
+}
+
+/// Puts sessions in words as they end, until the server closes.
+pub async fn run(app: App, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    loop {
+        let next = tokio::select! {
+            next = ended.recv() => next,
+            () = app.closing.cancelled() => None,
+        };
+        let Some((session, over)) = next else { return };
+        let app = app.clone();
+        tokio::spawn(async move {
+            let made = by_itself(&app, session).await;
+            // The room has gone on without it.
+            let _ = over.send(made);
+        });
+    }
+}
+
+/// Puts a session in words that has just ended, unless it is not recorded. Returns whether that is over: what an assistant
+/// does not give now can be asked for later.
+async fn by_itself(app: &App, session: SessionId) -> bool {
+    let Ok(Some(entry)) = app.store.session(session).await else { return true };
+    if !entry.info.settings.recording {
+        return true;
+    }
+    match make(app, session, entry.info.owner_id).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(no)) => {
+            tracing::info!(session.id = %session, code = no.code, "an ended session could not be put in words");
+            !app.closing.is_cancelled()
+        }
+        Err(problem) => {
+            let code = problem.code.name();
+            tracing::warn!(session.id = %session, code, "an ended session could not be put in words");
+            !problem.retryable
+        }
+    }
+}
+
+/// Returns the summary that was made, if it is still true and nobody makes one now.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn made(app: &App, session: SessionId, head: Seq) -> Result<Option<Summary>, Problem> {
+    let slot = app.summaries.slot(session);
+    let Ok(mut held) = slot.try_lock() else { return Ok(None) };
+    held_at(app, session, head, &mut held).await
+}
+
+/// Looks for a summary that is true for `head`: at hand, then in the store.
+async fn held_at(
+    app: &App,
+    session: SessionId,
+    head: Seq,
+    held: &mut Option<Held>,
+) -> Result<Option<Summary>, Problem> {
+    if held.is_none() {
+        let kept = app.store.view(session, ViewKey::Summary).await.map_err(unreadable)?;
+        *held = kept.and_then(|kept| serde_json::from_slice(&kept.bytes).ok());
+    }
+    if held.as_ref().is_some_and(|held| held.head != head) {
+        *held = None;
+    }
+    Ok(held.as_ref().map(|held| held.summary.clone()))
+}
+
+fn unreadable(error: StoreError) -> Problem {
+    tracing::warn!(%error, "a summary could not be read");
+    Problem::new(Code::Unavailable).retry_after_ms(1_000)
 }
 
 /// Returns the summary of an ended session, made now unless it was before.
@@ -118,9 +200,11 @@ pub async fn make(app: &App, session: SessionId, user: UserId) -> Result<Result<
     let slot = app.summaries.slot(session);
     let mut held = slot.lock().await;
     let head = head(app, session, user).await?;
-    if let Some(held) = held.as_ref().filter(|held| held.head == head) {
-        return Ok(Ok(held.summary.clone()));
+    if let Some(summary) = held_at(app, session, head, &mut held).await? {
+        return Ok(Ok(summary));
     }
+    // Taken before reading: the store drops a summary that may be older than the erasing of a text.
+    let rev = app.store.head(session).await.map_err(unreadable)?.map_or(Rev::ZERO, |head| head.rev);
     let people: Vec<Participant> =
         app.manager.participants(session, user).await?.into_iter().map(|(who, _)| who).collect();
     let messages = app.manager.path(session, user, standing.info.conversation_id, None, MESSAGES).await?;
@@ -136,9 +220,18 @@ pub async fn make(app: &App, session: SessionId, user: UserId) -> Result<Result<
     };
     let made = made.map(|(text, label, by_rules)| Summary { text, label, by_rules, made_at: clock::now() });
     if let Ok(summary) = &made {
-        *held = Some(Held { head, summary: summary.clone() });
+        let new = Held { head, summary: summary.clone() };
+        keep(app, session, rev, &new).await;
+        *held = Some(new);
     }
     Ok(made)
+}
+
+async fn keep(app: &App, session: SessionId, rev: Rev, held: &Held) {
+    let bytes = serde_json::to_vec(held).expect("summaries serialise: string keys, no failing parts").into();
+    if let Err(error) = app.store.put_view(session, ViewKey::Summary, ViewSnapshot { rev, bytes }).await {
+        tracing::warn!(session.id = %session, %error, "a summary cannot be kept and will be made again");
+    }
 }
 
 /// Returns the last seq of `main`: whatever changes a word there moves it.

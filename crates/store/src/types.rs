@@ -217,6 +217,8 @@ pub enum ViewKey {
     Head(StreamSet),
     /// A page of one stream.
     Page(Stream, u64),
+    /// What an ended session came to, in words. It goes like all of them when text is erased.
+    Summary,
 }
 
 /// A view snapshot or page.
@@ -224,7 +226,7 @@ pub enum ViewKey {
 pub struct ViewSnapshot {
     /// The rev that it holds.
     pub rev: Rev,
-    /// The raw deflate of its JSON.
+    /// The raw deflate of its JSON; of a summary the JSON.
     pub bytes: Bytes,
 }
 

@@ -921,9 +921,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Puts what an ended session came to in words: its assistant is asked once, the guide puts the figures into sentences by
-         *     fixed rules. The words are kept until something in the session changes, an erased message too, and are no part of its
-         *     log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
+         * Puts what an ended session came to in words, unless that has been done by itself at the end: its assistant is asked once,
+         *     the guide puts the figures into sentences by fixed rules. The words are kept until something in the session changes, an
+         *     erased message too, and are no part of its log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
          */
         post: operations["post_sessions_session_id_report_summary"];
         delete?: never;

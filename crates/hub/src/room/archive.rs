@@ -15,13 +15,20 @@ use super::{Input, Queued, Reply, Room};
 use crate::clock;
 
 impl Room {
-    /// Walks the log, then has recorded where its streams stand. A broken chain is logged and not recorded as whole; it is
-    /// walked again when the session is loaded the next time.
+    /// Has the session put in words, walks the log, then has recorded where its streams stand. A broken chain is logged and
+    /// not recorded as whole; it is walked again when the session is loaded the next time.
     pub(super) fn archive(&mut self) {
-        let Some(room) = self.to_self.upgrade().filter(|_| !self.archiving) else { return };
-        self.archiving = true;
+        if std::mem::replace(&mut self.archiving, true) {
+            return;
+        }
+        let room = self.to_self.clone();
         let (store, session) = (Arc::clone(&self.shared.store), self.id);
+        let (summarise, within) = (Arc::clone(&self.shared.config.summarise), self.shared.config.summarise_within);
         tokio::spawn(async move {
+            let words = tokio::time::timeout(within, summarise(session));
+            if words.await.is_ok_and(|over| !over) {
+                return;
+            }
             let found = match store.verify(session).await {
                 Ok(found) if found.broken.is_empty() => found,
                 Ok(found) => {
@@ -41,7 +48,9 @@ impl Room {
             let (caller, subject, reply) = (Caller::System, Subject::Driver, Reply::Nobody);
             let queued = Queued { caller, subject, envelope, fingerprint: 0, reply, attempts: 0 };
             // A room that is gone is loaded again, because the archive is still owed.
-            let _ = room.send(Input::Command(Box::new(queued))).await;
+            if let Some(room) = room.upgrade() {
+                let _ = room.send(Input::Command(Box::new(queued))).await;
+            }
         });
     }
 }

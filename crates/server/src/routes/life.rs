@@ -151,7 +151,7 @@ pub struct ReportBody {
     is_final: bool,
     /// The figures.
     report: Report,
-    /// The same in words, once somebody has asked for them and while nothing in the session has changed since.
+    /// The same in words, once they are made and while nothing in the session has changed since.
     summary: Option<Summary>,
 }
 
@@ -175,14 +175,17 @@ pub async fn report(
 ) -> Result<axum::Json<ReportBody>, ApiError> {
     let report = app.manager.report(session, known.user.id).await?;
     let is_final = matches!(report.state, SessionState::Completed | SessionState::Terminated);
-    let summary =
-        if is_final { app.summaries.made(session, summaries::head(&app, session, known.user.id).await?) } else { None };
+    let summary = if is_final {
+        summaries::made(&app, session, summaries::head(&app, session, known.user.id).await?).await?
+    } else {
+        None
+    };
     Ok(axum::Json(ReportBody { is_final, report, summary }))
 }
 
-/// Puts what an ended session came to in words: its assistant is asked once, the guide puts the figures into sentences by
-/// fixed rules. The words are kept until something in the session changes, an erased message too, and are no part of its
-/// log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
+/// Puts what an ended session came to in words, unless that has been done by itself at the end: its assistant is asked once,
+/// the guide puts the figures into sentences by fixed rules. The words are kept until something in the session changes, an
+/// erased message too, and are no part of its log. Whoever may prompt may ask; `illegal_transition` while the session goes on.
 #[utoipa::path(post, path = "/api/v1/sessions/{session_id}/report/summary", tag = "sessions", params(("session_id" = SessionId, Path)),
     responses((status = 200, description = "The summary, or why there is none", body = SummaryBody)))]
 pub async fn summarise(

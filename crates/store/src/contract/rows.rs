@@ -174,6 +174,7 @@ pub async fn snapshots_replace_each_other(store: &dyn Store) {
         ViewKey::Page(MAIN, 0),
         ViewKey::Page(MAIN, 1),
         ViewKey::Page(Stream::Side, 1),
+        ViewKey::Summary,
     ];
     for round in 1..4_u64 {
         let state = StateSnapshot {

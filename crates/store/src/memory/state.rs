@@ -463,7 +463,7 @@ impl Session {
         self.gone_rev = self.gone_rev.max(last);
         let gone = self.gone;
         self.by_stream.iter_mut().for_each(|rows| rows.retain(|row| *row >= gone));
-        self.views.retain(|key, _| matches!(key, ViewKey::Head(_)));
+        self.views.retain(|key, _| matches!(key, ViewKey::Head(_) | ViewKey::Summary));
     }
 
     fn event_count(&self) -> u64 {

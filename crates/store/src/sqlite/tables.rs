@@ -25,6 +25,7 @@ pub(super) fn view_key(key: ViewKey) -> (u8, u8, i64) {
     match key {
         ViewKey::Head(streams) => (0, crate::stream_key(streams), 0),
         ViewKey::Page(stream, n) => (1, stream as u8, int(n)),
+        ViewKey::Summary => (2, 0, 0),
     }
 }
 
