@@ -215,7 +215,7 @@ impl SessionManager {
     /// use roundtable_protocol::command::CheckpointRestore;
     ///
     /// let point = manager.checkpoint(session, ana, roundtable_hub::clock::new_key(), "Before").await?.checkpoint.id;
-    /// let back = CheckpointRestore { checkpoint: point, how: Default::default(), branch: None, name: None };
+    /// let back = CheckpointRestore { checkpoint: point, how: Default::default(), branch: None, name: None, then: vec![] };
     /// let branch = manager.restore(session, ana, roundtable_hub::clock::new_key(), back).await?;
     /// assert_eq!(branch.map(|b| b.name).as_deref(), Some("Before"));
     /// # Ok(()) }
