@@ -34,6 +34,8 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct HubConfig {
     /// How long a room stays loaded without connection or owed work.
     pub unload_after: Duration,
+    /// How long until a room that nobody needs writes what it will not have to write at its end, and holds no more views.
+    pub rest_after: Duration,
     /// How long rooms may take to end when the process does.
     pub leave_within: Duration,
     /// Most commands that one commit takes.
@@ -93,6 +95,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             unload_after: Duration::from_secs(60),
+            rest_after: Duration::from_secs(10),
             leave_within: Duration::from_secs(10),
             batch: 256,
             inbox: 4096,
@@ -124,6 +127,11 @@ impl Default for HubConfig {
 }
 
 impl HubConfig {
+    /// How long until a room rests: no longer than it stays loaded.
+    pub(crate) fn rest_after(&self) -> Duration {
+        self.rest_after.min(self.unload_after)
+    }
+
     /// Refuses to resume with an assistant that is not there or cannot answer.
     pub(crate) fn check_ready(&self, name: &str) -> Result<(), Problem> {
         let missing = if (self.assistants)(name) {

@@ -14,6 +14,7 @@ mod lobby;
 mod lookup;
 mod publish;
 mod settle;
+mod tail;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::views::Views;
 pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint, founded_as};
 pub(crate) use load::Loaded;
 use settle::Missed;
+use tail::{Tail, When};
 
 /// What comes into a room.
 pub(crate) enum Input {
@@ -219,11 +221,9 @@ pub(crate) struct Room {
     head_due: Instant,
     /// Since when nobody has needed the room.
     idle_since: Option<Instant>,
-    /// Events since the last state snapshot, and how large that was. Unit of the second: bytes.
-    state_events: u64,
-    state_bytes: u64,
-    /// Events since the head of the view was kept.
-    view_events: u64,
+    /// It has been at rest since then: everything is written, and what can be read again is not held.
+    rests: bool,
+    tail: Tail,
     /// When the room was loaded.
     loaded_at: Timestamp,
     /// The owner has been connected to this room.
@@ -383,7 +383,7 @@ impl Room {
             self.marks_due,
             self.host_due,
             (!self.fanout.is_empty()).then_some(self.head_due),
-            self.idle_since.map(|since| since + config.unload_after),
+            self.idle_since.map(|since| since + if self.rests { config.unload_after } else { config.rest_after() }),
         ]
         .into_iter()
         .flatten()
@@ -403,6 +403,20 @@ impl Room {
             && (self.broken.is_some() || self.committed.owed().is_empty())
     }
 
+    /// Somebody needs the room.
+    fn is_needed(&mut self) {
+        (self.idle_since, self.rests) = (None, false);
+    }
+
+    /// Writes what must be written once nobody needs the room for a while, and holds nothing that can be read again. What
+    /// is left for the end is little, however large the session is.
+    fn rest(&mut self) {
+        self.rests = true;
+        if self.broken.is_none() && !self.deleted && !self.blind {
+            self.write_snapshots(When::AtRest).map(tokio::spawn);
+        }
+    }
+
     /// Whether the loop ends: asked to, or idle for long enough and nobody sends any more.
     fn is_done(&mut self) -> bool {
         if self.deleted {
@@ -415,7 +429,7 @@ impl Room {
         if !self.is_idle() {
             // What becomes of a session that everybody has left keeps its room no longer than needed.
             if !self.fanout.is_empty() || self.live.is_some() || !self.waiting.is_empty() {
-                self.idle_since = None;
+                self.is_needed();
             }
             return false;
         }
@@ -433,7 +447,9 @@ impl Room {
         self.inbox.close();
         if self.broken.is_none() && !self.deleted && !self.blind {
             self.write_marks().await;
-            self.write_snapshots(true).await;
+            if let Some(write) = self.write_snapshots(When::AtRest) {
+                write.await;
+            }
         }
         while let Ok(input) = self.inbox.try_recv() {
             self.shared.hand_on(self.id, input);

@@ -39,9 +39,16 @@ pub(crate) struct Views {
 
 #[derive(Default)]
 struct Heads {
-    known: HashMap<StreamSet, Head>,
+    known: HashMap<StreamSet, Held>,
     /// How often everything was forgotten; a head that was begun before is not kept.
     forgotten: u64,
+}
+
+/// A head at hand.
+struct Held {
+    head: Head,
+    /// Since [`Views::let_go_unused`] was called last.
+    used: bool,
 }
 
 /// The head of the view for one set of streams.
@@ -92,11 +99,21 @@ impl Views {
         heads.forgotten += 1;
     }
 
+    /// Lets go of everything at hand; the store has it.
+    pub(crate) fn let_go(&self) {
+        self.heads().known.clear();
+    }
+
+    /// Lets go of what was not used since the last call.
+    pub(crate) fn let_go_unused(&self) {
+        self.heads().known.retain(|_, held| std::mem::take(&mut held.used));
+    }
+
     /// Returns the head that is at hand or in the store, and how often everything was forgotten before.
     async fn known(&self, streams: StreamSet) -> Result<(Option<Head>, u64), StoreError> {
         let (known, forgotten) = {
             let heads = self.heads();
-            (heads.known.get(&streams).cloned(), heads.forgotten)
+            (heads.known.get(&streams).map(|held| held.head.clone()), heads.forgotten)
         };
         let known = if known.is_some() { known } else { self.stored(streams).await? };
         Ok((known, forgotten))
@@ -105,7 +122,7 @@ impl Views {
     fn know(&self, streams: StreamSet, head: &Head, forgotten: u64) {
         let mut heads = self.heads();
         if heads.forgotten == forgotten {
-            heads.known.insert(streams, head.clone());
+            heads.known.insert(streams, Held { head: head.clone(), used: true });
         }
     }
 

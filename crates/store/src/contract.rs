@@ -47,7 +47,8 @@ macro_rules! contract_tests {
                 users_and_logins_are_kept, a_user_changes_name_and_colour,
                 a_share_code_opens_its_session_while_it_is_open, a_share_code_is_of_one_session_and_can_be_switched_off;
             rows: what_is_due_wakes_earliest_first, the_directory_counts_by_itself, a_user_pages_through_sessions, sessions_are_found_by_their_title,
-                members_come_and_go, totals_count, snapshots_replace_each_other, outbox_rows_wait_until_they_are_done,
+                members_come_and_go, totals_count, snapshots_replace_each_other,
+                an_older_snapshot_replaces_no_newer_one, outbox_rows_wait_until_they_are_done,
                 document_updates_are_dense, read_marks_never_go_back, a_closed_store_says_so;
             law: random_commits_agree_with_a_model;
         }

@@ -79,13 +79,13 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the sessions whose `wake_at` is at or before `now`, earliest first.
     fn due(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<SessionId>>;
 
-    /// Keeps the state snapshot of a session, replacing the last one.
+    /// Keeps the state snapshot of a session, replacing the last one unless that is newer.
     fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()>;
 
     /// Returns the state snapshot of a session.
     fn state(&self, session: SessionId) -> Answer<'_, Option<StateSnapshot>>;
 
-    /// Keeps a view snapshot or page, replacing the last one with the same key.
+    /// Keeps a view snapshot or page, replacing the last one with the same key unless that is newer.
     fn put_view(&self, session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> Answer<'_, ()>;
 
     /// Returns a view snapshot or page.

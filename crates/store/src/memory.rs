@@ -114,8 +114,8 @@ impl Store for MemoryStore {
 
     fn put_state(&self, snapshot: StateSnapshot) -> Answer<'_, ()> {
         self.answer(move |state| {
-            let kept = state.sessions.get_mut(&snapshot.session).filter(|s| s.takes(snapshot.rev));
-            if let Some(session) = kept {
+            let session = state.sessions.get_mut(&snapshot.session).filter(|s| s.takes(snapshot.rev));
+            if let Some(session) = session.filter(|s| s.state.as_ref().is_none_or(|kept| kept.rev <= snapshot.rev)) {
                 session.state = Some(snapshot);
                 if let Some(most) = self.max_events {
                     session.trim(most);
@@ -130,7 +130,8 @@ impl Store for MemoryStore {
 
     fn put_view(&self, session: SessionId, key: ViewKey, snapshot: ViewSnapshot) -> Answer<'_, ()> {
         self.answer(move |state| {
-            if let Some(session) = state.sessions.get_mut(&session).filter(|s| s.takes(snapshot.rev)) {
+            let session = state.sessions.get_mut(&session).filter(|s| s.takes(snapshot.rev));
+            if let Some(session) = session.filter(|s| s.views.get(&key).is_none_or(|kept| kept.rev <= snapshot.rev)) {
                 session.views.insert(key, snapshot);
             }
         })

@@ -49,7 +49,7 @@ impl Room {
     }
 
     fn enqueue(&mut self, queued: Queued) {
-        self.idle_since = None;
+        self.is_needed();
         if let Caller::User(user) = queued.caller
             && let Some(participant) = self.committed.participant_of(user)
         {
@@ -231,12 +231,16 @@ impl Room {
         self.tell_presence();
         if self.head_due <= now {
             self.send_heads(now);
+            self.views.let_go_unused();
         }
         if self.host_due.is_some_and(|due| due <= now) {
             self.host_stays();
         }
         if self.marks_due.is_some_and(|due| due <= now) {
             self.write_marks().await;
+        }
+        if !self.rests && self.idle_since.is_some_and(|since| since + self.shared.config.rest_after() <= now) {
+            self.rest();
         }
         self.on_time();
     }

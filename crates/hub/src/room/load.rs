@@ -12,6 +12,7 @@ use roundtable_store::{SessionHead, StoreError, StoredEvent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::tail::Tail;
 use super::{Input, ReadMarks, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::frame::inflate;
@@ -128,9 +129,8 @@ impl Room {
             marks_due: None,
             head_due: now + config.head_every,
             idle_since: None,
-            state_events: tail,
-            state_bytes: snapshot_bytes,
-            view_events: tail,
+            rests: false,
+            tail: Tail::new(tail, snapshot_bytes),
             loaded_at: shared.now(),
             host_seen: false,
             host_due: None,

@@ -8,20 +8,18 @@ use roundtable_protocol::event::EventBody;
 use roundtable_protocol::frame::{Access, HEAD_MESSAGES, Head, ServerFrame, You};
 use roundtable_protocol::model::{Lease, Membership, Participant, ParticipantKind};
 use roundtable_protocol::view::{MessageView, utf16_len};
-use roundtable_protocol::{ParticipantId, Permission, Rev, Seq, SessionId, Stream, StreamSet};
+use roundtable_protocol::{ParticipantId, Permission, Rev, SessionId, Stream, StreamSet};
 use roundtable_store::{StateSnapshot, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Room;
+use super::tail::{Pace, When};
 use crate::fanout::OutEvent;
 use crate::frame::{Frame, deflate};
 use crate::rooms::{Online, OnlinePerson};
 use crate::turns::{LiveTurn, TranscriptMemory, TranscriptMessage, TurnHandle, TurnWork};
 use crate::uploads::{self, TranscriptAttachment};
-
-/// What an event weighs when the log is read, against a state snapshot. Unit: bytes.
-const EVENT_WEIGHT: u64 = 512;
 
 impl Room {
     /// Tells everybody what was committed: those who have lost a right learn that first and get nothing more.
@@ -222,54 +220,42 @@ impl Room {
         self.online.set(there.len(), named);
     }
 
-    /// Writes a state snapshot when the tail outweighs the last one, and the head of the view every so many events; both
-    /// whenever there is a tail and `last` is set.
-    ///
-    /// A state grows with its session: were it written every so many events, a long and busy session would keep the
-    /// store's only writer from all others.
-    pub(crate) async fn write_snapshots(&mut self, last: bool) {
-        let retention = self.shared.store.retention();
-        let after = retention.map_or(u64::MAX, |kept| kept as u64 / 2).min(self.shared.config.snapshot_after);
-        let outweighed =
-            self.state_events >= after.max(if retention.is_some() { 0 } else { self.state_bytes / EVENT_WEIGHT });
-        let state = (outweighed || last && self.state_events > 0).then(|| {
-            let json = self.committed.to_snapshot();
-            (self.state_bytes, self.state_events) = (json.len() as u64, 0);
-            (json, self.rev)
-        });
-        // While nobody reads, the view is left until the room leaves.
-        let view = last && self.view_events > 0 || self.view_events >= after && !self.fanout.is_empty();
-        if view {
-            self.view_events = 0;
-        }
-        if state.is_none() && !view {
-            return;
-        }
+    /// Returns what writes the snapshots that are due, if any are; the log is whole without them.
+    pub(crate) fn write_snapshots(&mut self, when: When) -> Option<impl Future<Output = ()> + Send + use<>> {
         let (store, views, session) = (Arc::clone(&self.shared.store), Arc::clone(&self.views), self.id);
-        let (streams, heads): (StreamSet, [Seq; 4]) =
-            ([Stream::Main, Stream::Side].into_iter().collect(), self.committed.heads());
-        let write = async move {
+        let retention = store.retention();
+        let due = self.tail.take_due(Pace { after: self.shared.config.snapshot_after, retention }, when);
+        let rests = when == When::AtRest;
+        let state = due.state.then(|| self.committed.to_snapshot());
+        if let Some(json) = &state {
+            self.tail.state_is(json.len() as u64);
+        }
+        if state.is_none() && !due.view && !rests {
+            return None;
+        }
+        let (rev, heads) = (self.rev, self.committed.heads());
+        Some(async move {
+            let all_streams = Stream::ALL.into_iter().collect();
             if state.is_some()
                 && retention.is_some()
-                && let Err(error) = views.view(Stream::ALL.into_iter().collect()).await
+                && let Err(error) = views.view(all_streams).await
             {
                 // The store lets nothing go that this view would have to stand for.
                 tracing::warn!(session.id = %session, %error, "the view of all streams could not be written");
             }
             let state = match state {
-                Some((json, rev)) => put_state(store.as_ref(), session, json, rev).await,
+                Some(json) => put_state(store.as_ref(), session, json, rev).await,
                 None => Ok(()),
             };
-            let view = if view { views.head(streams, heads).await.map(drop) } else { Ok(()) };
+            let streams = [Stream::Main, Stream::Side].into_iter().collect();
+            let view = if due.view { views.head(streams, heads).await.map(drop) } else { Ok(()) };
             if let Err(error) = state.and(view) {
                 tracing::warn!(session.id = %session, %error, "a snapshot could not be written; the log is whole");
             }
-        };
-        if last {
-            write.await;
-        } else {
-            tokio::spawn(write);
-        }
+            if rests {
+                views.let_go();
+            }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::batch::{Batch, Outcome};
+use super::tail::When;
 use super::{Landed, Queued, Receipt, Reply, Room, load};
 use crate::fanout::OutEvent;
 use crate::frame::Frame;
@@ -69,8 +70,7 @@ impl Room {
             self.committed.apply(&prepared.event);
         }
         debug_assert_eq!(self.committed.heads(), self.pending.heads(), "pending and committed fold the same events");
-        self.state_events += batch.events.len() as u64;
-        self.view_events += batch.events.len() as u64;
+        self.tail.add(batch.events.len() as u64);
         self.rate.add(batch.events.len() as u64, Instant::now().into_std());
         for (queued, outcome) in &batch.items {
             if let Outcome::Done(receipt) = outcome {
@@ -83,7 +83,7 @@ impl Room {
             self.views.forget();
             if self.shared.store.retention().is_some() {
                 // What the store has kept instead of events that are gone may hold the text: it is made anew at once.
-                self.state_events = u64::MAX / 2;
+                self.tail.outdate();
             }
         }
         let started = std::time::Instant::now();
@@ -100,7 +100,8 @@ impl Room {
                 }
             });
         }
-        self.write_snapshots(false).await;
+        let when = if self.fanout.is_empty() { When::Unread } else { When::Read };
+        self.write_snapshots(when).map(tokio::spawn);
     }
 
     /// Answers the commands of a batch, in order.

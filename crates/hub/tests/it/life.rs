@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use roundtable_protocol::model::{EndReason, Usage};
 use roundtable_protocol::{Code, Permission, Role, ServerFrame, SessionId, Stream, UserId};
+use roundtable_store::{MemoryStore, Store, ViewKey};
 
 use crate::faulty::Faulty;
 use crate::support::{House, envelope, post};
@@ -60,6 +61,32 @@ async fn a_room_that_was_just_left_stays_for_a_minute() {
     assert_eq!(house.manager.stats().rooms, 1);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(house.manager.stats().rooms, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_at_rest_has_nothing_left_to_write_at_its_end() {
+    let store = Arc::new(MemoryStore::default());
+    let house = House::over(store.clone());
+    let (session, ana) = house.session().await;
+    let reader = house.reader(session, ana, &[MAIN]).await;
+    house.post(session, ana, MAIN, "before the rest").await.expect("posted");
+    house.manager.disconnected(&reader.outbox);
+    let view = ViewKey::Head([MAIN, Stream::Side].into_iter().collect());
+    let kept = async || {
+        let newest = store.head(session).await.expect("reads").expect("there").rev;
+        let state = store.state(session).await.expect("reads").map(|state| state.rev);
+        let view = store.view(session, view).await.expect("reads").map(|view| view.rev);
+        (state, view, newest)
+    };
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(house.manager.stats().rooms, 1, "it rests, and is there");
+    let (state, view, newest) = kept().await;
+    assert_eq!((state, view), (Some(newest), Some(newest)));
+    house.post(session, ana, MAIN, "in the rest").await.expect("posted");
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert_eq!(house.manager.stats().rooms, 0);
+    let (state, _, newest) = kept().await;
+    assert_eq!(state, Some(newest), "what came after that is written too");
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,6 +196,21 @@ pub async fn snapshots_replace_each_other(store: &dyn Store) {
     assert_eq!(store.view(log.session, ViewKey::Page(MAIN, 2)).await, Ok(None));
 }
 
+/// They are made beside each other, so the older one may be the later one.
+pub async fn an_older_snapshot_replaces_no_newer_one(store: &dyn Store) {
+    let log = Log::born(store).await;
+    let bytes = Bytes::from("s");
+    let state = |rev| StateSnapshot { session: log.session, format: 1, rev: Rev(rev), bytes: bytes.clone() };
+    let view = |rev| ViewSnapshot { rev: Rev(rev), bytes: bytes.clone() };
+    let key = ViewKey::Head(StreamSet::EMPTY.with(MAIN));
+    for rev in [3, 2] {
+        store.put_state(state(rev)).await.expect("no error");
+        store.put_view(log.session, key, view(rev)).await.expect("no error");
+    }
+    assert_eq!(store.state(log.session).await, Ok(Some(state(3))));
+    assert_eq!(store.view(log.session, key).await, Ok(Some(view(3))));
+}
+
 /// At least once: a row waits until somebody says that it was sent.
 pub async fn outbox_rows_wait_until_they_are_done(store: &dyn Store) {
     let mut log = Log::born(store).await;

@@ -41,6 +41,8 @@ impl Readers {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let conn = idle.map_or_else(|| self.open(), Ok)?;
             let found = f(&conn)?;
+            // What was read is of no use to the next reading once something was written, and it would add up.
+            conn.release_memory()?;
             // After an error the connection is not used again: it may be in the middle of a transaction.
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
             Ok(found)

@@ -72,33 +72,42 @@ pub(super) fn drop_views(conn: &Connection, session: i64) -> Result<()> {
     Ok(())
 }
 
-/// A snapshot of a session that is not there any more is dropped, and one of before the last redaction: a title that was
-/// made from an erased message may be in it.
+/// A snapshot of a session that is not there any more is dropped, one that is older than what is kept, and one of before
+/// the last redaction: a title that was made from an erased message may be in it.
 pub(super) fn put_state(tx: &mut Tx<'_>, snapshot: &StateSnapshot) -> Result<()> {
     let Some(hot) = tx.hot(snapshot.session)? else { return Ok(()) };
     if snapshot.rev.0 < redacted_rev(tx.conn, hot.row)? {
         return Ok(());
     }
-    let mut find = tx.conn.prepare_cached("SELECT blob FROM states WHERE session = ?1")?;
-    let old: Option<i64> = find.query_row([hot.row], |row| row.get(0)).optional()?;
-    let blob = blob::put(tx.conn, old, &snapshot.bytes)?;
+    let mut find = tx.conn.prepare_cached("SELECT blob, rev FROM states WHERE session = ?1")?;
+    let old: Option<(i64, i64)> = find.query_row([hot.row], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if old.is_some_and(|(_, rev)| rev > int(snapshot.rev.0)) {
+        return Ok(());
+    }
+    let blob = blob::put(tx.conn, old.map(|(blob, _)| blob), &snapshot.bytes)?;
     tx.conn
         .prepare_cached("INSERT OR REPLACE INTO states (session, format, rev, blob) VALUES (?1, ?2, ?3, ?4)")?
         .execute((hot.row, snapshot.format, int(snapshot.rev.0), blob))?;
     Ok(())
 }
 
-/// A view that was made before the last redaction is dropped: it may hold what was erased.
+/// A view that is older than what is kept is dropped, and one that was made before the last redaction: it may hold what
+/// was erased.
 pub(super) fn put_view(tx: &mut Tx<'_>, session: SessionId, key: ViewKey, snapshot: &ViewSnapshot) -> Result<()> {
     let Some(hot) = tx.hot(session)? else { return Ok(()) };
     if snapshot.rev.0 < redacted_rev(tx.conn, hot.row)? {
         return Ok(());
     }
     let (kind, which, n) = view_key(key);
-    let mut find =
-        tx.conn.prepare_cached("SELECT blob FROM views WHERE session = ?1 AND kind = ?2 AND which = ?3 AND n = ?4")?;
-    let old: Option<i64> = find.query_row((hot.row, kind, which, n), |row| row.get(0)).optional()?;
-    let blob = blob::put(tx.conn, old, &snapshot.bytes)?;
+    let mut find = tx
+        .conn
+        .prepare_cached("SELECT blob, rev FROM views WHERE session = ?1 AND kind = ?2 AND which = ?3 AND n = ?4")?;
+    let old: Option<(i64, i64)> =
+        find.query_row((hot.row, kind, which, n), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if old.is_some_and(|(_, rev)| rev > int(snapshot.rev.0)) {
+        return Ok(());
+    }
+    let blob = blob::put(tx.conn, old.map(|(blob, _)| blob), &snapshot.bytes)?;
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO views (session, kind, which, n, rev, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
