@@ -34,7 +34,7 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct HubConfig {
     /// How long a room stays loaded without connection or owed work.
     pub unload_after: Duration,
-    /// How long until a room that nobody needs writes what it will not have to write at its end, and holds no more views.
+    /// How long until a room that nobody is connected to writes what it will not have to write at its end, and holds no more views.
     pub rest_after: Duration,
     /// How long rooms may take to end when the process does.
     pub leave_within: Duration,
@@ -127,11 +127,6 @@ impl Default for HubConfig {
 }
 
 impl HubConfig {
-    /// How long until a room rests: no longer than it stays loaded.
-    pub(crate) fn rest_after(&self) -> Duration {
-        self.rest_after.min(self.unload_after)
-    }
-
     /// Refuses to resume with an assistant that is not there or cannot answer.
     pub(crate) fn check_ready(&self, name: &str) -> Result<(), Problem> {
         let missing = if (self.assistants)(name) {

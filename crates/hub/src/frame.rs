@@ -12,6 +12,8 @@ use roundtable_protocol::{Seq, ServerFrame, SessionId, Stream, StreamSet};
 
 /// Frames above this size are worth compressing. Unit: bytes.
 const DEFLATE_ABOVE: usize = 4096;
+/// How much JSON is compressed at once. Unit: bytes.
+const JSON_AT_ONCE: usize = 32 * 1024;
 /// Longest header of an unmasked WebSocket frame (RFC 6455, section 5.2). Unit: bytes.
 const HEADER: usize = 10;
 
@@ -186,6 +188,15 @@ impl Frame {
 /// Returns the raw deflate of `text`, at the level that costs least.
 pub(crate) fn deflate(text: &[u8]) -> Bytes {
     deflate_into(Vec::new(), &[], text).into()
+}
+
+/// Returns the raw deflate of a value's JSON, which is never whole in memory.
+pub(crate) fn deflate_json<T: serde::Serialize>(value: &T) -> Bytes {
+    let encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    let mut buffered = std::io::BufWriter::with_capacity(JSON_AT_ONCE, encoder);
+    serde_json::to_writer(&mut buffered, value).expect("views serialise: string keys, no failing parts");
+    let encoder = buffered.into_inner().map_err(std::io::IntoInnerError::into_error);
+    encoder.and_then(DeflateEncoder::finish).expect("writing to memory does not fail").into()
 }
 
 /// Undoes [`deflate`]; none when `bytes` are something else.

@@ -310,7 +310,7 @@ impl SessionManager {
                     rest.push_back(Ready { stored, at });
                 }
             }
-            view = view.to_head(streams);
+            view = view.into_head(streams);
         }
         for stream in streams.iter() {
             view.streams.entry(stream).or_default();

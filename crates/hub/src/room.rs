@@ -224,7 +224,9 @@ pub(crate) struct Room {
     head_due: Instant,
     /// Since when nobody has needed the room.
     idle_since: Option<Instant>,
-    /// It has been at rest since then: everything is written, and what can be read again is not held.
+    /// Since when nobody has been connected and nothing has happened.
+    quiet_since: Option<Instant>,
+    /// It is at rest: everything is written, and what can be read again is not held.
     rests: bool,
     tail: Tail,
     /// When the room was loaded.
@@ -266,6 +268,7 @@ impl Room {
             if self.is_done() {
                 break;
             }
+            self.rest_when_quiet();
             match self.wait().await {
                 Happened::Landed(landed) => {
                     self.in_flight = None;
@@ -392,7 +395,8 @@ impl Room {
             self.marks_due,
             self.host_due,
             (!self.fanout.is_empty()).then_some(self.head_due),
-            self.idle_since.map(|since| since + if self.rests { config.unload_after } else { config.rest_after() }),
+            self.idle_since.map(|since| since + config.unload_after),
+            self.quiet_since.filter(|_| !self.rests).map(|since| since + config.rest_after),
         ]
         .into_iter()
         .flatten()
@@ -412,17 +416,24 @@ impl Room {
             && (self.broken.is_some() || self.committed.owed().is_empty())
     }
 
-    /// Somebody needs the room.
-    fn is_needed(&mut self) {
-        (self.idle_since, self.rests) = (None, false);
-    }
-
-    /// Writes what must be written once nobody needs the room for a while, and holds nothing that can be read again. What
-    /// is left for the end is little, however large the session is.
-    fn rest(&mut self) {
-        self.rests = true;
-        if self.broken.is_none() && !self.deleted && !self.blind {
-            self.write_snapshots(When::AtRest).map(tokio::spawn);
+    /// Writes what must be written once it has been quiet for a while, and holds nothing that can be read again. What is
+    /// left for the end is little, however large the session is.
+    fn rest_when_quiet(&mut self) {
+        let is_quiet = self.fanout.is_empty()
+            && self.waiting.is_empty()
+            && self.queue.is_empty()
+            && self.in_flight.is_none()
+            && self.live.is_none();
+        if !is_quiet {
+            (self.quiet_since, self.rests) = (None, false);
+            return;
+        }
+        let quiet_for = self.quiet_since.get_or_insert_with(Instant::now).elapsed();
+        if !self.rests && quiet_for >= self.shared.config.rest_after {
+            self.rests = true;
+            if self.broken.is_none() && !self.blind {
+                self.write_snapshots(When::AtRest).map(tokio::spawn);
+            }
         }
     }
 
@@ -438,7 +449,7 @@ impl Room {
         if !self.is_idle() {
             // What becomes of a session that everybody has left keeps its room no longer than needed.
             if !self.fanout.is_empty() || self.live.is_some() || !self.waiting.is_empty() {
-                self.is_needed();
+                self.idle_since = None;
             }
             return false;
         }

@@ -18,7 +18,7 @@ use roundtable_store::{READ_BYTES, Store, StoreError, StoredEvent, ViewKey, View
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{Frame, deflate, inflate};
+use crate::frame::{Frame, deflate_json, inflate};
 
 /// How many events after a head are replayed rather than folded in.
 const FOLD_AFTER: u64 = 256;
@@ -69,11 +69,12 @@ impl Views {
     /// Returns a head for readers of `streams` that is at most [`FOLD_AFTER`] events older than `now`.
     pub(crate) async fn head(&self, streams: StreamSet, now: [Seq; 4]) -> Result<Head, StoreError> {
         let _turn = self.making.lock().await;
-        let (known, forgotten) = self.known(streams).await?;
-        let head = match known {
-            Some(head) if age(&head.at, streams, now) <= FOLD_AFTER => head,
-            old => self.make(streams, old).await?.0,
-        };
+        let (known, forgotten) = self.at_hand(streams);
+        if let Some(head) = known.filter(|head| is_young(&head.at, streams, now)) {
+            return Ok(head);
+        }
+        let Folded { rev, view } = self.young(streams, now).await?;
+        let head = Head::new(self.session, rev, view);
         self.know(streams, &head, forgotten);
         Ok(head)
     }
@@ -86,10 +87,18 @@ impl Views {
     /// Returns the same with the last commit that is folded in.
     pub(crate) async fn view_at(&self, streams: StreamSet) -> Result<(Rev, View), StoreError> {
         let _turn = self.making.lock().await;
-        let (old, forgotten) = self.known(streams).await?;
-        let (head, view) = self.make(streams, old).await?;
-        self.know(streams, &head, forgotten);
-        Ok((head.rev, view))
+        let old = self.base(streams).await?;
+        let Folded { rev, view } = self.fold_on(streams, old).await?;
+        Ok((rev, view))
+    }
+
+    /// Sees to it that the store has a view of `streams` that is at most [`FOLD_AFTER`] events older than `now`.
+    pub(crate) async fn write(&self, streams: StreamSet, now: [Seq; 4]) -> Result<(), StoreError> {
+        let _turn = self.making.lock().await;
+        match self.at_hand(streams).0 {
+            Some(head) if is_young(&head.at, streams, now) => Ok(()),
+            _ => self.young(streams, now).await.map(drop),
+        }
     }
 
     /// Forgets everything at hand: text has been erased, and the store has dropped its copies.
@@ -109,14 +118,30 @@ impl Views {
         self.heads().known.retain(|_, held| std::mem::take(&mut held.used));
     }
 
-    /// Returns the head that is at hand or in the store, and how often everything was forgotten before.
-    async fn known(&self, streams: StreamSet) -> Result<(Option<Head>, u64), StoreError> {
-        let (known, forgotten) = {
-            let heads = self.heads();
-            (heads.known.get(&streams).map(|held| held.head.clone()), heads.forgotten)
-        };
-        let known = if known.is_some() { known } else { self.stored(streams).await? };
-        Ok((known, forgotten))
+    /// Returns the head that is at hand, and how often everything was forgotten before.
+    fn at_hand(&self, streams: StreamSet) -> (Option<Head>, u64) {
+        let mut heads = self.heads();
+        let known = heads.known.get_mut(&streams).map(|held| {
+            held.used = true;
+            held.head.clone()
+        });
+        (known, heads.forgotten)
+    }
+
+    /// Returns the newest view of `streams` that was folded before, at hand or in the store.
+    async fn base(&self, streams: StreamSet) -> Result<Option<Folded>, StoreError> {
+        match self.at_hand(streams).0.and_then(|head| head.folded()) {
+            Some(folded) => Ok(Some(folded)),
+            None => self.stored(streams).await,
+        }
+    }
+
+    /// Returns a view that is young enough for readers, folding only if there is none.
+    async fn young(&self, streams: StreamSet, now: [Seq; 4]) -> Result<Folded, StoreError> {
+        match self.base(streams).await? {
+            Some(old) if is_young(&old.at(), streams, now) => Ok(old),
+            old => self.fold_on(streams, old).await,
+        }
     }
 
     fn know(&self, streams: StreamSet, head: &Head, forgotten: u64) {
@@ -204,12 +229,9 @@ impl Views {
         Ok(Page { stream, page, at: span.changed, messages })
     }
 
-    /// Folds everything after `old` in and keeps the result, in the store too.
-    async fn make(&self, streams: StreamSet, old: Option<Head>) -> Result<(Head, View), StoreError> {
-        let (mut view, mut rev) = match old.as_ref().and_then(|head| head.view().map(|view| (view, head.rev))) {
-            Some(known) => known,
-            None => (View::default(), Rev::ZERO),
-        };
+    /// Folds everything after `old` in and keeps the result in the store.
+    async fn fold_on(&self, streams: StreamSet, old: Option<Folded>) -> Result<Folded, StoreError> {
+        let Folded { mut rev, mut view } = old.unwrap_or_default();
         let before = rev;
         loop {
             let events = self.store.read_commits(self.session, rev, CHUNK).await?;
@@ -218,36 +240,34 @@ impl Views {
             for event in events.iter().filter(|e| streams.contains(e.stream)) {
                 fold(&mut view, event);
             }
-            view = view.to_head(streams);
+            view = view.into_head(streams);
         }
         for stream in streams.iter() {
             view.streams.entry(stream).or_default();
         }
         debug_assert!(view.streams.values().all(|s| s.messages.len() <= HEAD_MESSAGES), "heads are trimmed");
-        if let Some(old) = old.filter(|_| rev == before && rev > Rev::ZERO) {
-            return Ok((old, view));
+        if rev > before {
+            self.keep(ViewKey::Head(streams), ViewSnapshot { rev, bytes: pack(&view) }).await;
         }
-        let head = Head::new(self.session, rev, view.clone());
-        self.keep(ViewKey::Head(streams), ViewSnapshot { rev, bytes: pack(&view) }).await;
-        Ok((head, view))
+        Ok(Folded { rev, view })
     }
 
-    async fn stored(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
+    async fn stored(&self, streams: StreamSet) -> Result<Option<Folded>, StoreError> {
         let Some(kept) = self.store.view(self.session, ViewKey::Head(streams)).await? else {
             return self.stored_of_all(streams).await;
         };
-        Ok(unpack(&kept.bytes).map(|view| Head::new(self.session, kept.rev, view)))
+        Ok(unpack(&kept.bytes).map(|view| Folded { rev: kept.rev, view }))
     }
 
-    /// Makes a head of the one of all streams, where the log may not be kept from its beginning.
-    async fn stored_of_all(&self, streams: StreamSet) -> Result<Option<Head>, StoreError> {
+    /// Makes a view of the one of all streams, where the log may not be kept from its beginning.
+    async fn stored_of_all(&self, streams: StreamSet) -> Result<Option<Folded>, StoreError> {
         if self.store.retention().is_none() {
             return Ok(None);
         }
         let all = self.store.view(self.session, ViewKey::Head(Stream::ALL.into_iter().collect())).await?;
         let read = |kept: ViewSnapshot| {
             let view: View = unpack(&kept.bytes)?;
-            Some(Head::new(self.session, kept.rev, view.to_head(streams)))
+            Some(Folded { rev: kept.rev, view: view.into_head(streams) })
         };
         Ok(all.and_then(read))
     }
@@ -259,23 +279,39 @@ impl Views {
     }
 }
 
+/// A view and the rev up to which everything is in it.
+#[derive(Default)]
+struct Folded {
+    rev: Rev,
+    view: View,
+}
+
+impl Folded {
+    fn at(&self) -> BTreeMap<Stream, Seq> {
+        self.view.streams.iter().map(|(stream, v)| (*stream, v.head)).collect()
+    }
+}
+
 impl Head {
     fn new(session_id: SessionId, rev: Rev, view: View) -> Self {
-        let at: BTreeMap<_, _> = view.streams.iter().map(|(stream, v)| (*stream, v.head)).collect();
-        let frame = Frame::encode(&ServerFrame::Snapshot(Snapshot { session_id, at: at.clone(), head: view }));
-        Self { rev, at, frame }
+        let folded = Folded { rev, view };
+        let at = folded.at();
+        let snapshot = Snapshot { session_id, at: at.clone(), head: folded.view };
+        Self { rev, at, frame: Frame::encode(&ServerFrame::Snapshot(snapshot)) }
     }
 
-    fn view(&self) -> Option<View> {
+    fn folded(&self) -> Option<Folded> {
         match serde_json::from_slice(self.frame.text()) {
-            Ok(ServerFrame::Snapshot(snapshot)) => Some(snapshot.head),
+            Ok(ServerFrame::Snapshot(snapshot)) => Some(Folded { rev: self.rev, view: snapshot.head }),
             _ => None,
         }
     }
 }
 
-fn age(at: &BTreeMap<Stream, Seq>, streams: StreamSet, now: [Seq; 4]) -> u64 {
-    streams.iter().map(|s| now[s as usize].0.saturating_sub(at.get(&s).map_or(0, |seq| seq.0))).sum()
+/// Whether so little came after `at` that it is replayed rather than folded in.
+fn is_young(at: &BTreeMap<Stream, Seq>, streams: StreamSet, now: [Seq; 4]) -> bool {
+    let after = |s: Stream| now[s as usize].0.saturating_sub(at.get(&s).map_or(0, |seq| seq.0));
+    streams.iter().map(after).sum::<u64>() <= FOLD_AFTER
 }
 
 /// Folds a stored event in; one that this version does not know only counts.
@@ -298,8 +334,7 @@ struct Kept<T> {
 }
 
 fn pack<T: Serialize>(kept: &T) -> Bytes {
-    let json = serde_json::to_vec(&Kept { format: FORMAT, kept });
-    deflate(&json.expect("views and pages serialise: string keys, no failing parts"))
+    deflate_json(&Kept { format: FORMAT, kept })
 }
 
 fn unpack<T: DeserializeOwned>(bytes: &Bytes) -> Option<T> {

@@ -271,23 +271,20 @@ impl View {
     /// Returns what a joiner is sent first: everything but the older messages, and only `streams`.
     #[must_use]
     pub fn to_head(&self, streams: StreamSet) -> Self {
-        let keep = |s: &StreamView| StreamView {
-            head: s.head,
-            count: s.count,
-            messages: s.messages[s.messages.len().saturating_sub(HEAD_MESSAGES)..].to_vec(),
-        };
-        Self {
-            session: self.session.clone(),
-            participants: self.participants.clone(),
-            turns: self.turns.clone(),
-            branching: self.branching.clone(),
-            memories: self.memories.clone(),
-            action_types: self.action_types.clone(),
-            requests: if streams.contains(Stream::Staff) { self.requests.clone() } else { Vec::new() },
-            streams: self.streams.iter().filter(|(s, _)| streams.contains(**s)).map(|(s, v)| (*s, keep(v))).collect(),
-            life: self.life.clone(),
-            context: self.context.clone(),
+        self.clone().into_head(streams)
+    }
+
+    /// The same of a view that is of no use after it: nothing is copied.
+    #[must_use]
+    pub fn into_head(mut self, streams: StreamSet) -> Self {
+        self.streams.retain(|stream, _| streams.contains(*stream));
+        for of in self.streams.values_mut() {
+            of.messages.drain(..of.messages.len().saturating_sub(HEAD_MESSAGES));
         }
+        if !streams.contains(Stream::Staff) {
+            self.requests.clear();
+        }
+        self
     }
 
     /// Returns page `page` of `stream` as far as its messages are held here.

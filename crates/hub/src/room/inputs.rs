@@ -49,7 +49,7 @@ impl Room {
     }
 
     fn enqueue(&mut self, queued: Queued) {
-        self.is_needed();
+        self.idle_since = None;
         if let Caller::User(user) = queued.caller
             && let Some(participant) = self.committed.participant_of(user)
         {
@@ -238,9 +238,6 @@ impl Room {
         }
         if self.marks_due.is_some_and(|due| due <= now) {
             self.write_marks().await;
-        }
-        if !self.rests && self.idle_since.is_some_and(|since| since + self.shared.config.rest_after() <= now) {
-            self.rest();
         }
         self.on_time();
     }

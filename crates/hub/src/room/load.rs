@@ -131,6 +131,7 @@ impl Room {
             marks_due: None,
             head_due: now + config.head_every,
             idle_since: None,
+            quiet_since: None,
             rests: false,
             tail: Tail::new(tail, snapshot_bytes),
             loaded_at: shared.now(),

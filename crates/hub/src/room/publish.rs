@@ -248,7 +248,7 @@ impl Room {
                 None => Ok(()),
             };
             let streams = [Stream::Main, Stream::Side].into_iter().collect();
-            let view = if due.view { views.head(streams, heads).await.map(drop) } else { Ok(()) };
+            let view = if due.view { views.write(streams, heads).await } else { Ok(()) };
             if let Err(error) = state.and(view) {
                 tracing::warn!(session.id = %session, %error, "a snapshot could not be written; the log is whole");
             }

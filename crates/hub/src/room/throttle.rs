@@ -73,7 +73,7 @@ mod tests {
         };
         assert!((0..BURST).all(|_| commit(MS / 2, Duration::ZERO).is_none()));
         assert_eq!((0..100).filter_map(|_| commit(MS / 2, Duration::ZERO)).last(), Some(MS));
-        assert_eq!(commit(10 * MS, Duration::ZERO), Some(LONGEST_GAP));
+        assert_eq!(commit(4 * MS, Duration::ZERO), Some(LONGEST_GAP));
         assert_eq!(commit(CHEAP / 2, Duration::ZERO), None, "it was in nobody's way");
         assert_eq!(commit(MS, EARNED_EVERY * BURST), None, "it has rested");
     }
