@@ -142,17 +142,24 @@ impl Report {
         );
     }
 
-    /// Adds the line about quiet sessions beside a busy one.
-    pub fn isolation(&mut self, alone: &sessions::Figures, beside: &sessions::Figures, busy: &sessions::Figures) {
-        let ratio = beside.ack_ms.1 / alone.ack_ms.1;
-        let what = format!("50 quiet sessions beside one at {}/s: ack p99", thousands(busy.messages_per_second));
+    /// Adds the line about quiet sessions beside a busy one: the round with the median ratio, and all ratios.
+    ///
+    /// # Panics
+    /// Without a round.
+    pub fn isolation(&mut self, mut rounds: Vec<sessions::Isolation>) {
+        rounds.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+        let all: Vec<_> = rounds.iter().map(|round| format!("{:.2}", round.ratio())).collect();
+        let median = &rounds[rounds.len() / 2];
+        let what = format!("50 quiet sessions beside one at {}/s: ack p99", thousands(median.busy.messages_per_second));
         let ours = format!(
-            "{} ms, alone {} ms: {ratio:.2}x (generator {:.2} cores)",
-            short(beside.ack_ms.1),
-            short(alone.ack_ms.1),
-            beside.generator_cores
+            "{} ms, alone {} ms: {:.2}x (rounds: {}; generator {:.2} cores)",
+            short(median.beside.ack_ms.1),
+            short(median.alone.ack_ms.1),
+            median.ratio(),
+            all.join(", "),
+            median.beside.generator_cores
         );
-        self.row(what, ours, "< 1.2x", Some(ratio < 1.2));
+        self.row(what, ours, "< 1.2x", Some(median.ratio() < 1.2));
     }
 
     /// Adds the lines about the engine as a library.

@@ -40,6 +40,21 @@ pub struct Figures {
     pub generator_cores: f64,
 }
 
+/// Quiet sessions without and with a busy one beside them.
+#[derive(Clone, Debug)]
+pub struct Isolation {
+    pub alone: Figures,
+    pub beside: Figures,
+    pub busy: Figures,
+}
+
+impl Isolation {
+    /// Returns how much longer the quiet ones wait, by the 99th percentile.
+    pub fn ratio(&self) -> f64 {
+        self.beside.ack_ms.1 / self.alone.ack_ms.1
+    }
+}
+
 /// Sessions with writers in them, some of whom read too.
 pub struct Crowd {
     writers: Vec<Rc<Writer>>,
