@@ -15,7 +15,6 @@ mod lookup;
 mod publish;
 mod settle;
 mod tail;
-mod throttle;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,7 +46,6 @@ pub(crate) use batch::{Batch, RecentKeys, birth, fingerprint, founded_as};
 pub(crate) use load::Loaded;
 use settle::Missed;
 use tail::{Tail, When};
-use throttle::Throttle;
 
 /// What comes into a room.
 pub(crate) enum Input {
@@ -171,8 +169,8 @@ type InFlight = BoxFuture<'static, Landed>;
 
 /// What the store has answered.
 enum Landed {
-    /// To a commit, after so long.
-    Appended(Batch, Duration, Result<Appended, AppendError>),
+    /// To a commit.
+    Appended(Batch, Result<Appended, AppendError>),
     /// What this room has missed; the batch is decided again once nothing is missing.
     Missed(Batch, Result<Missed, StoreError>),
 }
@@ -206,7 +204,6 @@ pub(crate) struct Room {
     due: bool,
     /// The store said no; the server's own commands wait this long.
     pause_until: Option<Instant>,
-    throttle: Throttle,
     recent: RecentKeys,
     fanout: Fanout,
     subscriptions: u64,
@@ -329,12 +326,7 @@ impl Room {
         if !self.deleting.is_empty() || self.deleted {
             return false;
         }
-        let now = Instant::now();
-        if !self.due && self.queue.len() < self.shared.config.batch && self.throttle.until().is_some_and(|at| now < at)
-        {
-            return false;
-        }
-        let paused = self.pause_until.is_some_and(|until| now < until);
+        let paused = self.pause_until.is_some_and(|until| Instant::now() < until);
         if !paused {
             return self.due || !self.queue.is_empty();
         }
@@ -391,7 +383,6 @@ impl Room {
             wall(self.turn_over_at()),
             wall(self.committed.next_deadline().filter(|_| !busy && self.broken.is_none())),
             self.pause_until.filter(|_| !busy),
-            self.throttle.until().filter(|at| !busy && !self.queue.is_empty() && *at > now),
             self.marks_due,
             self.host_due,
             (!self.fanout.is_empty()).then_some(self.head_due),

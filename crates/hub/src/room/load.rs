@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::tail::Tail;
-use super::throttle::Throttle;
 use super::{Input, ReadMarks, RecentKeys, Room};
 use crate::fanout::Fanout;
 use crate::frame::inflate;
@@ -117,7 +116,6 @@ impl Room {
             blind: false,
             due: false,
             pause_until: None,
-            throttle: Throttle::new(now),
             recent: RecentKeys::default(),
             fanout: Fanout::new(id, config.flush, config.watcher_flush),
             subscriptions: 0,

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Room;
-use super::tail::{Rhythm, When};
+use super::tail::{Pace, When};
 use crate::fanout::OutEvent;
 use crate::frame::{Frame, deflate};
 use crate::rooms::{Online, OnlinePerson};
@@ -224,7 +224,7 @@ impl Room {
     pub(crate) fn write_snapshots(&mut self, when: When) -> Option<impl Future<Output = ()> + Send + use<>> {
         let (store, views, session) = (Arc::clone(&self.shared.store), Arc::clone(&self.views), self.id);
         let retention = store.retention();
-        let due = self.tail.take_due(Rhythm { after: self.shared.config.snapshot_after, retention }, when);
+        let due = self.tail.take_due(Pace { after: self.shared.config.snapshot_after, retention }, when);
         let rests = when == When::AtRest;
         let state = due.state.then(|| self.committed.to_snapshot());
         if let Some(json) = &state {

@@ -29,10 +29,7 @@ impl Room {
     /// Takes over what the store has answered.
     pub(super) async fn settle(&mut self, landed: Landed) {
         match landed {
-            Landed::Appended(batch, took, outcome) => {
-                self.throttle.committed(took, Instant::now());
-                self.appended(batch, outcome).await;
-            }
+            Landed::Appended(batch, outcome) => self.appended(batch, outcome).await,
             Landed::Missed(batch, missed) => self.caught_up(batch, missed),
         }
     }

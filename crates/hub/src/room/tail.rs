@@ -19,7 +19,7 @@ pub(crate) struct Tail {
 
 /// How seldom snapshots are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rhythm {
+pub(crate) struct Pace {
     /// How many events make one worth writing.
     pub(crate) after: u64,
     /// How many events the store keeps, where it lets the oldest go.
@@ -66,10 +66,10 @@ impl Tail {
     /// A state grows with its session: were it written every so many events, a long and busy session would keep the
     /// store's only writer from all others. So it waits until the events after it outweigh it, except where the store
     /// lets events go: there it must be younger than those. While nobody reads, the view is left until the room rests.
-    pub(crate) fn take_due(&mut self, rhythm: Rhythm, when: When) -> Due {
-        let (after, outweighs) = match rhythm.retention {
-            Some(kept) => (rhythm.after.min(kept as u64 / 2), 0),
-            None => (rhythm.after, self.state_bytes / EVENT_WEIGHT),
+    pub(crate) fn take_due(&mut self, pace: Pace, when: When) -> Due {
+        let (after, outweighs) = match pace.retention {
+            Some(kept) => (pace.after.min(kept as u64 / 2), 0),
+            None => (pace.after, self.state_bytes / EVENT_WEIGHT),
         };
         let rests = when == When::AtRest;
         let due = Due {
@@ -95,7 +95,7 @@ impl Tail {
 mod tests {
     use super::*;
 
-    const WHOLE: Rhythm = Rhythm { after: 100, retention: None };
+    const WHOLE: Pace = Pace { after: 100, retention: None };
     const NOTHING: Due = Due { state: false, view: false };
 
     #[test]
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn where_the_store_lets_events_go_a_state_is_always_younger_than_half_of_them() {
-        let rhythm = Rhythm { after: 100, retention: Some(20) };
+        let pace = Pace { after: 100, retention: Some(20) };
         let mut tail = Tail::new(0, 1 << 20);
         tail.add(10);
-        assert!(tail.take_due(rhythm, When::Unread).state);
+        assert!(tail.take_due(pace, When::Unread).state);
         tail.outdate();
-        assert!(tail.take_due(rhythm, When::Unread).state, "what was erased is not kept in a state");
+        assert!(tail.take_due(pace, When::Unread).state, "what was erased is not kept in a state");
     }
 
     #[test]
