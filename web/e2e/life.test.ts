@@ -198,7 +198,7 @@ describe('what a session came to', () => {
     await ours.getByText('Put together by fixed rules, not by an AI model').waitFor();
     expect(await ours.locator('[data-decision]').innerText()).toMatch(/Oak it is\.\s+Ben ·/);
     expect((await ours.getByRole('row').allInnerTexts()).map((row) => row.replace(/\s+/g, ' '))).toEqual(
-      expect.arrayContaining([expect.stringMatching(/Ana Owner 1$/), expect.stringMatching(/Ben Collaborator 1$/)]),
+      expect.arrayContaining([expect.stringMatching(/Guide Collaborator 1$/), expect.stringMatching(/Ana Owner 1$/), expect.stringMatching(/Ben Collaborator 1$/)]),
     );
     expect(await overhang(ben.page)).toBeLessThanOrEqual(0);
     expect(await smallTargets(ben.page, 'header')).toEqual([]);

@@ -30,6 +30,7 @@ describe('a session played again', () => {
     await ben.page.goto(`${here.server.url}${session}/replay`);
     await place(ben).waitFor();
     await eventually(() => ben.texts()).toEqual([]);
+    await ben.page.getByText('Nothing has been said yet at this moment.').waitFor();
     for (let steps = 0; (await ben.texts()).length === 0 && steps < 20; steps++) await press(ben, 'One event on');
     expect(await ben.texts()).toEqual(['first words']);
     await place(ben).focus();

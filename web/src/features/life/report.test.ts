@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { speak } from '../../app/i18n';
 import type { Report } from '../../session/protocol';
-import { fileName, gather, markdownOf, type Told } from './report';
+import { fileName, gather, markdownOf, withAssistant, type Told } from './report';
 
 const AT = '2026-11-20T10:00:00Z';
 const report: Report = {
@@ -35,6 +35,14 @@ const told: Told = {
 afterEach(async () => {
   vi.unstubAllGlobals();
   await speak('en');
+});
+
+describe('the report', () => {
+  it('calls what answers as it is called elsewhere', () => {
+    const people = new Map([...told.people, ['b', { display_name: 'Assistant', colour: 0, kind: 'agent' as const }]]);
+    const names = [...withAssistant({ ...told, people }, 'Guide').people.values()].map((one) => one.display_name);
+    expect(names).toEqual(['Ana <b>|', 'Guide']);
+  });
 });
 
 describe('the report as a text', () => {

@@ -61,6 +61,12 @@ export async function gather(id: Id): Promise<Told> {
   };
 }
 
+/** Returns the same with what answers called as it is called everywhere else. */
+export function withAssistant(told: Told, name: string): Told {
+  const people = [...told.people].map(([id, one]) => [id, one.kind === 'agent' ? { ...one, display_name: name } : one] as const);
+  return { ...told, people: new Map(people) };
+}
+
 /** Those who have left are in no list any more, but in the log. */
 async function namesOf(id: Id): Promise<Told['people']> {
   const people = new Map<Id, Pick<Participant, 'display_name' | 'colour' | 'kind'>>();
