@@ -395,13 +395,18 @@ impl Room {
         .unwrap_or(far)
     }
 
-    /// Nothing is connected, waits, runs or is owed.
-    fn is_idle(&self) -> bool {
+    /// Nothing is connected, waits or runs.
+    fn is_quiet(&self) -> bool {
         self.fanout.is_empty()
             && self.waiting.is_empty()
             && self.queue.is_empty()
             && self.in_flight.is_none()
             && self.live.is_none()
+    }
+
+    /// It is quiet, and nothing is owed either.
+    fn is_idle(&self) -> bool {
+        self.is_quiet()
             && self.marks.is_empty()
             && (self.broken.is_some() || !self.committed.host_is_missed())
             && (self.broken.is_some() || self.committed.owed().is_empty())
@@ -410,12 +415,7 @@ impl Room {
     /// Writes what must be written once it has been quiet for a while, and holds nothing that can be read again. What is
     /// left for the end is little, however large the session is.
     fn rest_when_quiet(&mut self) {
-        let is_quiet = self.fanout.is_empty()
-            && self.waiting.is_empty()
-            && self.queue.is_empty()
-            && self.in_flight.is_none()
-            && self.live.is_none();
-        if !is_quiet {
+        if !self.is_quiet() {
             (self.quiet_since, self.rests) = (None, false);
             return;
         }
