@@ -340,3 +340,28 @@ fn pack<T: Serialize>(kept: &T) -> Bytes {
 fn unpack<T: DeserializeOwned>(bytes: &Bytes) -> Option<T> {
     serde_json::from_slice::<Kept<T>>(&inflate(bytes)?).ok().filter(|k| k.format == FORMAT).map(|k| k.kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use roundtable_store::MemoryStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_view_is_held_while_it_is_asked_for_and_no_longer() {
+        let views = Views::new(SessionId(crate::clock::new_key()), Arc::new(MemoryStore::default()));
+        let streams = StreamSet::EMPTY.with(Stream::Main);
+        let is_held = || views.heads().known.contains_key(&streams);
+        views.head(streams, [Seq::ZERO; 4]).await.expect("folded");
+        views.let_go_unused();
+        assert!(is_held(), "somebody has just asked");
+        views.head(streams, [Seq::ZERO; 4]).await.expect("at hand");
+        views.let_go_unused();
+        assert!(is_held(), "and again");
+        views.let_go_unused();
+        assert!(!is_held(), "nobody has asked since");
+        views.head(streams, [Seq::ZERO; 4]).await.expect("folded");
+        views.let_go();
+        assert!(!is_held());
+    }
+}
